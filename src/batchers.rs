@@ -1,0 +1,3 @@
+//! Batchers: one file each.
+
+pub mod count_or_time;

@@ -1,0 +1,89 @@
+//! The log on stderr. It shares the terminal with the progress line, which steps aside for it.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+use indicatif::MultiProgress;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+use super::{LogFormat, OutputArguments};
+
+/// The lines at the bottom of the terminal.
+static PROGRESS: OnceLock<MultiProgress> = OnceLock::new();
+
+/// Whether stderr is read by a machine.
+static IS_JSON: OnceLock<bool> = OnceLock::new();
+
+/// Begins to log.
+pub(super) fn start(output: &OutputArguments) {
+    // The program starts once.
+    let _ = IS_JSON.set(output.log_format == LogFormat::Json);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(output))
+        .with_ansi(super::terminal::stderr_has_color())
+        .with_writer(BesideProgress);
+    match output.log_format {
+        LogFormat::Json => builder.with_timer(SystemTime).json().flatten_event(true).init(),
+        LogFormat::Text if io::stderr().is_terminal() => {
+            builder.without_time().with_target(false).compact().init();
+        }
+        LogFormat::Text => builder.with_target(false).compact().init(),
+    }
+}
+
+/// Whether stderr is read by a machine, so that all of it has to be entries of the log.
+pub(super) fn is_json() -> bool {
+    IS_JSON.get().is_some_and(|is_json| *is_json)
+}
+
+/// The place for progress lines, so that the log steps round them.
+pub(super) fn progress() -> &'static MultiProgress {
+    PROGRESS.get_or_init(MultiProgress::new)
+}
+
+/// Writes to stderr while the progress line is out of the way.
+pub(super) fn beside_progress<R>(write: impl FnOnce() -> R) -> R {
+    match PROGRESS.get() {
+        Some(progress) => progress.suspend(write),
+        None => write(),
+    }
+}
+
+/// `RUST_LOG`, or as many `-v` and `-q` as there are.
+fn filter(output: &OutputArguments) -> EnvFilter {
+    let level = match (output.quiet, output.verbose) {
+        (2.., _) => LevelFilter::OFF,
+        (1, _) => LevelFilter::ERROR,
+        (0, 0) => LevelFilter::INFO,
+        (0, 1) => LevelFilter::DEBUG,
+        (0, 2..) => LevelFilter::TRACE,
+    };
+    let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
+    let chosen = directives.and_then(|directives| EnvFilter::try_new(directives).ok());
+    chosen.unwrap_or_else(|| EnvFilter::new(format!("engine={level}")))
+}
+
+struct BesideProgress;
+
+impl<'a> MakeWriter<'a> for BesideProgress {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Self
+    }
+}
+
+impl Write for BesideProgress {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // Whoever read the log may be gone; the program goes on without saying so.
+        let _ = beside_progress(|| io::stderr().lock().write_all(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

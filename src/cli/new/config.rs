@@ -1,0 +1,168 @@
+//! The JSON configuration of a retail generator: which setting of a pipeline each key became.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use engine::problem::{Problem, Problems, did_you_mean};
+use engine::spec::{Document, Environment};
+use serde_json::Value;
+
+/// What was read from a configuration.
+#[derive(Default)]
+pub(super) struct Config {
+    /// Whether there was one.
+    pub(super) is_read: bool,
+    /// Settings of the source.
+    pub(super) source: BTreeMap<&'static str, u64>,
+    /// Settings of the batcher.
+    pub(super) batcher: BTreeMap<&'static str, u64>,
+    /// Whether events that fail are not kept.
+    pub(super) dead_letters_off: bool,
+    /// What has no place in a pipeline, and what is not known.
+    pub(super) remarks: Problems,
+}
+
+/// What becomes of a key.
+#[derive(Clone, Copy)]
+enum Becomes {
+    /// A whole number among the source's settings.
+    Source(&'static str),
+    /// A whole number among the batcher's.
+    Batcher(&'static str),
+    /// Whether dead letters are kept.
+    DeadLetters,
+    /// Nothing yet; why.
+    Nothing(&'static str),
+    /// Nothing, and its value is not to be shown.
+    Secret(&'static str),
+}
+
+const NO_DELIVERY: &str = "sinks have no delivery settings in this version";
+
+/// Every key that a configuration may have.
+const KEYS: [(&str, Becomes); 19] = [
+    ("/seed", Becomes::Source("seed")),
+    ("/volume/stores", Becomes::Source("stores")),
+    ("/volume/dcs", Becomes::Source("dcs")),
+    ("/volume/customers", Becomes::Source("customers")),
+    ("/volume/total_customers", Becomes::Source("customers")),
+    ("/volume/products", Becomes::Source("products")),
+    ("/volume/total_products", Becomes::Source("products")),
+    ("/realtime/emit_interval_ms", Becomes::Source("emit_interval_ms")),
+    ("/realtime/burst", Becomes::Source("burst")),
+    ("/realtime/max_batch_size", Becomes::Batcher("max_batch_size")),
+    ("/realtime/batch_timeout_ms", Becomes::Batcher("batch_timeout_ms")),
+    ("/realtime/enable_dead_letter_queue", Becomes::DeadLetters),
+    (
+        "/realtime/azure_connection_string",
+        Becomes::Secret("there is no `event_hubs` sink in this version: events go to the console"),
+    ),
+    (
+        "/stream/hub",
+        Becomes::Nothing("there is no `event_hubs` sink in this version: events go to the console"),
+    ),
+    ("/realtime/retry_attempts", Becomes::Nothing(NO_DELIVERY)),
+    ("/realtime/backoff_multiplier", Becomes::Nothing(NO_DELIVERY)),
+    ("/realtime/circuit_breaker_enabled", Becomes::Nothing(NO_DELIVERY)),
+    ("/realtime/max_buffer_size", Becomes::Nothing(NO_DELIVERY)),
+    (
+        "/realtime/monitoring_interval",
+        Becomes::Nothing("the log says every 30 s how a run is doing"),
+    ),
+];
+
+impl Config {
+    /// Reads a configuration. Unknown keys and keys without a place are remarks, values that are
+    /// no whole numbers where there should be some are errors.
+    pub(super) fn read(path: &Path) -> Result<Self, Problems> {
+        // JSON is YAML, so every key has its place. Variables are none of its business.
+        let mut document = Document::read(path, &Environment::default())?;
+        for (pointer, becomes) in KEYS {
+            if matches!(becomes, Becomes::Secret(_)) {
+                document.mark_secret(pointer);
+            }
+        }
+        let mut config = Self { is_read: true, ..Self::default() };
+        let mut wrong = Problems::default();
+        for pointer in leaves(&document.value("")) {
+            match config.take(&document, &pointer) {
+                Ok(None) => {}
+                Ok(Some(remark)) => config.remarks.push(remark),
+                Err(problem) => wrong.push(problem),
+            }
+        }
+        if wrong.is_empty() { Ok(config) } else { Err(wrong) }
+    }
+
+    fn take(&mut self, document: &Document, pointer: &str) -> Result<Option<Problem>, Problem> {
+        let key = key_of(pointer);
+        let known = KEYS.iter().find(|(known, _)| *known == pointer);
+        let Some((_, becomes)) = known else { return Ok(Some(unknown(document, pointer))) };
+        let value = document.value(pointer);
+        match *becomes {
+            Becomes::Source(setting) => {
+                self.source.insert(setting, whole_number(document, pointer, &value)?);
+            }
+            Becomes::Batcher(setting) => {
+                self.batcher.insert(setting, whole_number(document, pointer, &value)?);
+            }
+            Becomes::DeadLetters => {
+                let kept = value.as_bool().ok_or_else(|| {
+                    Problem::error(format!("`{key}` is neither true nor false"))
+                        .at(document.place(pointer))
+                })?;
+                self.dead_letters_off = !kept;
+            }
+            Becomes::Nothing(why) => {
+                let remark = Problem::warning(format!("`{key}` has no place in the pipeline yet"));
+                return Ok(Some(remark.at(document.key_place(pointer)).help(why)));
+            }
+            Becomes::Secret(why) => {
+                let remark = Problem::warning(format!("`{key}` was left out: it is a secret"));
+                let remark = remark.at(document.key_place(pointer));
+                return Ok(Some(remark.help(format!(
+                    "{why}; keep it in an environment file, as \
+                     `AZURE_EVENTHUB_CONNECTION_STRING=...`"
+                ))));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn whole_number(document: &Document, pointer: &str, value: &Value) -> Result<u64, Problem> {
+    value.as_u64().ok_or_else(|| {
+        Problem::error(format!("`{}` is not a whole number", key_of(pointer)))
+            .at(document.place(pointer))
+    })
+}
+
+fn unknown(document: &Document, pointer: &str) -> Problem {
+    let key = key_of(pointer);
+    let remark = Problem::warning(format!("unknown key `{key}`")).at(document.key_place(pointer));
+    match did_you_mean(key, KEYS.iter().map(|(known, _)| key_of(known))) {
+        Some(meant) if meant == key => {
+            let path = KEYS.iter().find(|(known, _)| key_of(known) == key);
+            let path = path.map_or("", |(known, _)| known).trim_start_matches('/');
+            remark.help(format!("it belongs at `{}`", path.replace('/', ".")))
+        }
+        Some(meant) => remark.help(format!("did you mean `{meant}`?")),
+        None => remark.help("it was left out"),
+    }
+}
+
+fn key_of(pointer: &str) -> &str {
+    pointer.rsplit('/').next().unwrap_or_default()
+}
+
+/// The pointers of all values that are no objects, of empty ones too.
+fn leaves(value: &Value) -> Vec<String> {
+    let Some(entries) = value.as_object().filter(|entries| !entries.is_empty()) else {
+        return vec![String::new()];
+    };
+    let below = |(key, value): (&String, &Value)| {
+        let key = key.replace('~', "~0").replace('/', "~1");
+        leaves(value).into_iter().map(move |rest| format!("/{key}{rest}")).collect::<Vec<_>>()
+    };
+    entries.iter().flat_map(below).collect()
+}

@@ -1,0 +1,137 @@
+//! The text of a pipeline to begin with.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+
+/// How many folders above the file may hold `schemas/`.
+const FOLDERS_UP: usize = 3;
+
+/// The YAML of a pipeline of that name that will be in that file.
+pub(super) fn pipeline(name: &str, path: &Path, config: &Config) -> String {
+    let source = |key: &str, default: u64| config.source.get(key).copied().unwrap_or(default);
+    let batcher = |key: &str, default: u64| config.batcher.get(key).copied().unwrap_or(default);
+    let is_demo = !config.is_read;
+    let mut yaml = schema_line(path);
+    let _ = write!(
+        yaml,
+        "\
+# `engine run {file}` runs this pipeline, `engine run {file} --sample 20` shows some events of it.
+version: 1
+name: {name}
+description: Retail events, marked by a rule, in batches
+
+clock:
+  start: 2024-11-29T10:00:00Z   # simulated time begins here, so every run is the same
+  speed: 1                      # simulated seconds in a real one, or max
+
+sources:
+  stores:
+    type: retail_mix            # `engine describe retail_mix` explains it
+    with:
+      seed: {seed}                  # another seed, another morning
+      emit_interval_ms: {interval}
+      burst: {burst}                 # events in each interval
+",
+        file = path.display(),
+        name = scalar(name),
+        seed = source("seed", 42),
+        interval = source("emit_interval_ms", 500),
+        burst = source("burst", if is_demo { 10 } else { 100 }),
+    );
+    for key in ["stores", "dcs", "customers", "products"] {
+        let demo = (is_demo && key == "stores").then_some(20);
+        if let Some(number) = config.source.get(key).copied().or(demo) {
+            let _ = writeln!(yaml, "      {key}: {number}");
+        }
+    }
+    let _ = write!(
+        yaml,
+        "
+enrichers:
+  high_value:                   # marks the receipts that are worth a look
+    type: rhai
+    inputs: [stores]
+    when: event.event_type == \"receipt_created\"   # other events pass by untouched
+    with:
+      script: |
+        fn enrich(event) {{
+            event.payload.high_value = event.payload.total > 100.0;
+        }}
+
+batchers:
+  batches:
+    type: count_or_time
+    inputs: [high_value]
+    with:
+      max_batch_size: {size}
+      batch_timeout_ms: {timeout}
+
+sinks:
+  out:
+    type: console               # pretty on a terminal, one JSON object a line into a pipe
+    inputs: [batches]
+",
+        size = batcher("max_batch_size", 256),
+        timeout = batcher("batch_timeout_ms", 1000),
+    );
+    if config.dead_letters_off {
+        yaml.push_str(
+            "\ndead_letter: off                # events that a stage fails on are counted only\n",
+        );
+    }
+    yaml
+}
+
+/// Tells editors which schema the file keeps to, or how to have one.
+fn schema_line(path: &Path) -> String {
+    match schema_beside(path) {
+        Some(schema) => format!("# yaml-language-server: $schema={}\n#\n", schema.display()),
+        None => "\
+# For completion in an editor: `engine schema pipeline > pipeline.schema.json`, and as the first
+# line `# yaml-language-server: $schema=pipeline.schema.json`.
+#
+"
+        .to_owned(),
+    }
+}
+
+/// The schema in a `schemas` folder beside the file or above it, relative to the file.
+fn schema_beside(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut up = PathBuf::new();
+    for _ in 0..=FOLDERS_UP {
+        let schema = up.join("schemas/pipeline.schema.json");
+        if folder.join(&schema).is_file() {
+            return Some(schema);
+        }
+        up.push("..");
+    }
+    None
+}
+
+/// A text as a YAML scalar.
+fn scalar(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_word = !matches!(text.to_lowercase().as_str(), "true" | "false" | "null");
+    if begins && is_word && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_where_yaml_would_read_something_else() {
+        assert_eq!(
+            ["shop-1", "true", "1e3", "a: b", "é"].map(scalar),
+            ["shop-1", "\"true\"", "\"1e3\"", "\"a: b\"", "\"é\"",]
+        );
+    }
+}

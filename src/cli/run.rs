@@ -1,0 +1,120 @@
+//! `engine run`: a pipeline from its first event to its report.
+
+mod progress;
+mod report_file;
+mod signals;
+mod summary;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use engine::control::Control;
+use engine::engine::Engine;
+use engine::plan::Plan;
+use engine::problem::Problem;
+use engine::registry::built_in;
+use engine::runtime::Report;
+use engine::spec::SpecDuration;
+
+use self::progress::Progress;
+use self::report_file::ReportFile;
+use super::pipeline::{ClockArguments, ReadArguments};
+use super::{CommandError, CommandResult, Exit, LogFormat, OutputArguments, terminal};
+
+/// What to run, and how long.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  engine run shop.yaml --sample 20                      look at 20 events
+  engine run shop.yaml --duration 24h --speed max       a day, as fast as it goes
+  engine run shop.yaml --set sources.shop.with.burst=5 --env-file prod.env
+  engine run - --events 1000 < shop.yaml | jq .payload
+
+The first SIGINT or SIGTERM stops the sources and drains, the second stops at once.
+Exits with 0 when the run is done, 1 when it failed, 2 when the spec is wrong.")]
+pub(super) struct RunArguments {
+    /// The pipeline, or `-` for stdin
+    file: PathBuf,
+    #[command(flatten)]
+    read: ReadArguments,
+    #[command(flatten)]
+    clock: ClockArguments,
+    /// How long a stopped run may drain
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    drain_timeout: Duration,
+    /// Write the report as JSON to a file, or to stdout with `-`
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<SpecDuration>().map(|duration| duration.0)
+}
+
+pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> CommandResult {
+    let mut document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
+    arguments.clock.edit(&mut document);
+    let engine = Engine::new(document, &built_in())?.with_drain_timeout(arguments.drain_timeout);
+    if output.quiet == 0 && !engine.warnings().is_empty() {
+        terminal::report(engine.warnings());
+    }
+    let report_file = arguments.report.as_deref().map(ReportFile::new).transpose()?;
+    let report = watch(&engine, output)?;
+    if let Some(file) = report_file {
+        file.write(&report)?;
+    }
+    tell(&report, &engine, output);
+    Ok(if report.is_success() { Exit::Done } else { Exit::Failed })
+}
+
+/// Runs to the end, with the progress shown and signals heeded.
+fn watch(engine: &Engine, output: &OutputArguments) -> Result<Report, CommandError> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Problem::error(format!("cannot start threads: {error}")))
+        .map_err(|problem| CommandError::Failed(problem.into()))?;
+    let report = runtime.block_on(async {
+        let control = Control::new();
+        signals::heed(control.clone())
+            .map_err(|error| Problem::error(format!("cannot wait for signals: {error}")))
+            .map_err(|problem| CommandError::Failed(problem.into()))?;
+        let run = engine.prepare(control)?;
+        let progress = Progress::choose(engine.plan(), output);
+        let shown = tokio::spawn(progress.show(run.monitor()));
+        let report = run.finish().await;
+        shown.abort();
+        // It was told to end, and its end takes the line away.
+        let _ = shown.await;
+        Ok::<_, CommandError>(report)
+    })?;
+    runtime.shutdown_background();
+    Ok(report)
+}
+
+/// Says how the run ended.
+fn tell(report: &Report, engine: &Engine, output: &OutputArguments) {
+    if output.log_format == LogFormat::Json {
+        summary::log(report);
+    } else if output.quiet == 0 && !reader_has_left(report) {
+        terminal::note(&summary::text(report, engine));
+    }
+    if output.log_format == LogFormat::Text && output.quiet <= 1 {
+        for error in &report.errors {
+            terminal::report(&Problem::error(error).into());
+        }
+    }
+}
+
+/// Whether all is well but that a reader had seen enough, as `head` has: it is not interested in
+/// a report either.
+fn reader_has_left(report: &Report) -> bool {
+    let mut stages = report.statistics.stages.iter();
+    report.is_success() && stages.any(|stage| stage.dropped.contains_key("sink_closed"))
+}
+
+/// Whether the events themselves appear on the terminal that stderr is.
+fn prints_to_terminal(plan: &Plan) -> bool {
+    let is_console = plan.stages.iter().any(|stage| stage.component.name == "console");
+    is_console && std::io::stdout().is_terminal()
+}

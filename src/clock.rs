@@ -1,0 +1,120 @@
+//! The two times: event time, which a pipeline's clock starts, speeds up and ends, and wall time.
+//!
+//! The only file that asks the machine's clock. Waiting goes through tokio's timer, so in a paused
+//! runtime all of it is virtual.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::event::Timestamp;
+
+/// How fast event time goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// That many seconds of event time in a second of wall time.
+    Factor(f64),
+    /// As fast as the sinks take it; nothing waits.
+    Max,
+}
+
+/// A pipeline's clock; copies agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Timestamp,
+    speed: Speed,
+    /// Full speed up to the wall's now, then live.
+    catch_up: bool,
+    began: Instant,
+    began_wall: Timestamp,
+}
+
+impl Clock {
+    /// A clock that begins now; event time begins at `start`, or with the wall.
+    #[expect(clippy::disallowed_methods, reason = "the place that asks the machine's clock")]
+    pub fn new(start: Option<Timestamp>, speed: Speed, catch_up: bool) -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let began_wall = Timestamp::from_millis(since_epoch.as_millis() as i64);
+        let start = start.unwrap_or(began_wall);
+        Self { start, speed, catch_up, began: Instant::now(), began_wall }
+    }
+
+    /// The instant event time began at.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Whether event time follows the wall, so that something may be late.
+    pub fn is_paced(&self) -> bool {
+        self.speed != Speed::Max
+    }
+
+    /// The machine's time.
+    pub fn wall(&self) -> Timestamp {
+        self.began_wall + self.began.elapsed()
+    }
+
+    /// Wall time since the clock began.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Waits until event time gets to `time`; at [`Speed::Max`] it is there already.
+    pub async fn sleep_until(&self, time: Timestamp) {
+        if let Some(wait) = self.wait_for(time) {
+            tokio::time::sleep_until(self.began + wait).await;
+        }
+    }
+
+    /// Whether event time got to `time`, so that waiting for it would not wait.
+    pub fn is_due(&self, time: Timestamp) -> bool {
+        self.wait_for(time).is_none_or(|wait| wait <= self.began.elapsed())
+    }
+
+    /// How long after the clock began event time gets to `time`; none where nothing waits.
+    fn wait_for(&self, time: Timestamp) -> Option<Duration> {
+        let Speed::Factor(speed) = self.speed else { return None };
+        Some(if self.catch_up {
+            time.since(self.began_wall)
+        } else {
+            time.since(self.start).div_f64(speed)
+        })
+    }
+
+    /// Waits until the machine's clock shows `time`.
+    pub async fn sleep_until_wall(&self, time: Timestamp) {
+        tokio::time::sleep_until(self.began + time.since(self.began_wall)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> Timestamp {
+        "2024-11-29T12:00:00Z".parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_minute_at_speed_sixty_takes_a_second() {
+        let clock = Clock::new(Some(noon()), Speed::Factor(60.0), false);
+        clock.sleep_until(noon() + Duration::from_secs(60)).await;
+        assert_eq!(clock.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_full_speed_nothing_waits() {
+        let clock = Clock::new(Some(noon()), Speed::Max, false);
+        clock.sleep_until(Timestamp::MAX).await;
+        assert_eq!(clock.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn catching_up_waits_only_for_the_future() {
+        let clock = Clock::new(Some(noon()), Speed::Factor(1.0), true);
+        clock.sleep_until(noon() + Duration::from_secs(3600)).await;
+        assert_eq!(clock.elapsed(), Duration::ZERO, "that hour is past");
+        clock.sleep_until(clock.wall() + Duration::from_secs(5)).await;
+        assert_eq!(clock.elapsed(), Duration::from_secs(5));
+    }
+}

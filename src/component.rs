@@ -1,0 +1,128 @@
+//! What a component is: one settings type gives its schema, its documentation and its constructor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::event::TraceIds;
+use crate::problem::{Excerpt, Place, Problem, Problems, SourceText};
+use crate::spec::{Document, read_text};
+use crate::stage::Stage;
+
+pub use crate::kind::Kind;
+
+/// The settings of a component: what stands under `with:`.
+///
+/// The doc comment of the type is its description, the doc comments of its fields theirs; every
+/// setting has a default where there is a sane one. Derive `Deserialize` with
+/// `deny_unknown_fields`, and `JsonSchema`.
+pub trait Settings: DeserializeOwned + JsonSchema + 'static {
+    /// The `type:` in a spec; the same name may serve two kinds (`rhai`).
+    const NAME: &'static str;
+    /// The kind of stage it builds.
+    const KIND: Kind;
+    /// The settings of a working stage, as the YAML under `with:`; shown by `engine describe`, and
+    /// built by a test.
+    const EXAMPLE: &'static str;
+
+    /// Builds the stage. Reads the files that belong to the spec (scripts, schemas), and touches
+    /// nothing else: `engine validate` builds too. Settings that contradict each other are
+    /// reported with [`BuildContext::problem`].
+    fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems>;
+}
+
+/// A row of the registry.
+#[derive(Clone)]
+pub struct Component {
+    /// The `type:` in a spec.
+    pub name: &'static str,
+    /// The kind of stage it builds.
+    pub kind: Kind,
+    /// The settings of a working stage, as YAML.
+    pub example: &'static str,
+    /// The JSON Schema of its settings.
+    pub schema: fn() -> schemars::Schema,
+    /// Builds a stage from settings that passed the schema.
+    pub build: BuildFn,
+}
+
+/// Builds a stage from its settings.
+pub type BuildFn =
+    Arc<dyn Fn(serde_json::Value, &BuildContext<'_>) -> Result<Stage, Problems> + Send + Sync>;
+
+impl Component {
+    /// The row of a settings type.
+    pub fn of<S: Settings>() -> Self {
+        Self {
+            name: S::NAME,
+            kind: S::KIND,
+            example: S::EXAMPLE,
+            schema: || schemars::schema_for!(S),
+            build: Arc::new(|settings, cx| match serde_json::from_value::<S>(settings) {
+                Ok(settings) => settings.build(cx),
+                Err(error) => Err(cx.problem("", error.to_string()).into()),
+            }),
+        }
+    }
+
+    /// What it does: the first paragraph of its settings' doc comment.
+    pub fn summary(&self) -> String {
+        let schema = (self.schema)();
+        let text = schema.get("description").and_then(|text| text.as_str()).unwrap_or_default();
+        text.split("\n\n").next().unwrap_or_default().replace('\n', " ")
+    }
+}
+
+/// What a component may know while it is built.
+pub struct BuildContext<'a> {
+    /// The stage's name in the spec.
+    pub stage: &'a str,
+    /// The pipeline's seed, for whatever in the stage is random.
+    pub seed: u64,
+    /// Trace ids for the events that the stage makes.
+    pub trace_ids: TraceIds,
+    /// The spec, to point into.
+    pub document: &'a Document,
+    /// The JSON pointer of the stage in the spec, such as `/sinks/hub`.
+    pub pointer: String,
+}
+
+impl BuildContext<'_> {
+    /// A problem at one of the settings, by its JSON pointer below `with:` (`/script`, or empty).
+    pub fn problem(&self, setting: &str, message: impl Into<String>) -> Problem {
+        Problem::error(message).at(self.place(setting))
+    }
+
+    /// The place of one of the settings.
+    pub fn place(&self, setting: &str) -> Option<Place> {
+        self.document.place(&format!("{}/with{setting}", self.pointer))
+    }
+
+    /// A file that belongs to the spec, such as a script: relative to the file that names it.
+    /// (Data, such as a sink's output, is relative to the working directory.)
+    pub fn spec_path(&self, path: &str) -> PathBuf {
+        self.document.directory_of(&self.pointer).join(path)
+    }
+
+    /// The script in a setting: the text itself, or the `.rhai` file that it names.
+    pub fn script(&self, setting: &str, text: &str) -> Result<Excerpt, Problem> {
+        let names_a_file = !text.contains('\n')
+            && std::path::Path::new(text.trim()).extension().is_some_and(|end| end == "rhai");
+        if !names_a_file {
+            return Ok(self.document.excerpt(&format!("{}/with{setting}", self.pointer), text));
+        }
+        let pointer = format!("{}/with{setting}", self.pointer);
+        let path = self.document.directory_of(&pointer).join(text.trim());
+        match read_text(&path) {
+            Ok(text) => {
+                let name = path.display().to_string();
+                Ok(Excerpt::whole(Arc::new(SourceText { name, text })))
+            }
+            Err(reason) => Err(self
+                .problem(setting, format!("cannot read the script `{}`: {reason}", path.display()))
+                .help("the path is relative to the file that names it")),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The signals of a run: stop and drain, give up, fail.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+/// How far a run has come towards its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Sources deliver.
+    Running,
+    /// Sources have stopped; what is on its way goes to the sinks.
+    Draining,
+    /// Nothing is waited for any more.
+    Aborted,
+}
+
+/// Stops a run from anywhere; copies act on the same run.
+#[derive(Clone, Debug)]
+pub struct Control {
+    phase: Arc<watch::Sender<Phase>>,
+    errors: Arc<Mutex<Vec<String>>>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { phase: Arc::new(watch::Sender::new(Phase::Running)), errors: Arc::default() }
+    }
+}
+
+impl Control {
+    /// The control of a run that has not begun.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops the sources and lets everything behind them drain.
+    pub fn stop(&self) {
+        self.go_to(Phase::Draining);
+    }
+
+    /// Gives up what is on its way. What was not delivered is not acknowledged.
+    pub fn abort(&self) {
+        self.go_to(Phase::Aborted);
+    }
+
+    /// Notes why the run failed, and stops it. The same reason is noted once.
+    pub fn fail(&self, error: impl Into<String>) {
+        let error = error.into();
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+        drop(errors);
+        self.stop();
+    }
+
+    /// How far the run is.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Waits until the run has come to `phase`.
+    pub async fn reached(&self, phase: Phase) {
+        let mut phases = self.phase.subscribe();
+        // The sender lives as long as this control, so waiting cannot fail.
+        let _ = phases.wait_for(|current| *current >= phase).await;
+    }
+
+    /// Why the run failed, in the order in which it was noticed.
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn go_to(&self, phase: Phase) {
+        self.phase.send_if_modified(|current| {
+            let is_later = phase > *current;
+            *current = phase.max(*current);
+            is_later
+        });
+    }
+}

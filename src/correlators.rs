@@ -1,0 +1,3 @@
+//! Correlators: one file each.
+
+pub mod rhai;

@@ -1,0 +1,5 @@
+//! What stands between the graph and a sink.
+
+mod deliver;
+
+pub use deliver::deliver;

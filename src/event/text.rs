@@ -1,0 +1,236 @@
+//! Text of an event: short strings inline, and ids kept as numbers until they are written.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use compact_str::CompactString;
+use serde::ser::{Serialize, Serializer};
+
+use super::Prefix;
+
+/// A string, or an id that will be one when it is written. Two texts are equal when they read the
+/// same, however they are kept.
+#[derive(Clone)]
+pub enum Text {
+    /// Any string; up to 24 bytes without an allocation.
+    Plain(CompactString),
+    /// `<prefix><number>`, such as `store_12`.
+    Numbered {
+        /// What stands before the number, with its separator.
+        prefix: Prefix,
+        /// The number, written in decimal.
+        number: u64,
+    },
+    /// `<prefix><second>_<sequence>`, such as `TR_1704067200_00001`.
+    Stamped {
+        /// What stands before the second, with its separator.
+        prefix: Prefix,
+        /// Seconds since 1970.
+        second: u32,
+        /// Written with at least five digits.
+        sequence: u64,
+    },
+}
+
+impl Text {
+    /// A text that lives in the program; no copy is made.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self::Plain(CompactString::const_new(text))
+    }
+
+    /// `<prefix><number>`.
+    pub fn numbered(prefix: Prefix, number: u64) -> Self {
+        Self::Numbered { prefix, number }
+    }
+
+    /// `<prefix><second>_<sequence>`, the form of every id that carries its time.
+    pub fn stamped(prefix: Prefix, second: i64, sequence: u64) -> Self {
+        match u32::try_from(second) {
+            Ok(second) => Self::Stamped { prefix, second, sequence },
+            Err(_) => Self::Plain(compact_str::format_compact!(
+                "{}{second}_{sequence:05}",
+                prefix.as_str()
+            )),
+        }
+    }
+
+    /// The id that reads exactly like `text`, if it is one.
+    pub(super) fn parse_stamped(text: &str) -> Option<Self> {
+        let (head, sequence) = text.rsplit_once('_')?;
+        let (prefix, second) = head.split_at(head.rfind('_')? + 1);
+        let canonical = |digits: &str, padded_to: usize| {
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && (digits.len() == padded_to
+                    || digits.len() > padded_to && !digits.starts_with('0'))
+        };
+        if !canonical(sequence, 5) || !canonical(second, 1) {
+            return None;
+        }
+        Some(Self::Stamped {
+            prefix: Prefix::find(prefix)?,
+            second: second.parse().ok()?,
+            sequence: sequence.parse().ok()?,
+        })
+    }
+
+    /// Calls `read` with the text, rendered on the stack where it is an id.
+    pub fn with_str<R>(&self, read: impl FnOnce(&str) -> R) -> R {
+        if let Self::Plain(text) = self {
+            return read(text);
+        }
+        // The longest prefix, ten digits, a dash and twenty digits fit.
+        let mut buffer = [0; 64];
+        let mut end = 0;
+        self.parts(|part| {
+            buffer[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        });
+        read(std::str::from_utf8(&buffer[..end]).expect("a prefix and digits are UTF-8"))
+    }
+
+    /// The text as a string of its own; inline when short.
+    pub fn to_compact(&self) -> CompactString {
+        self.with_str(|text| CompactString::new(text))
+    }
+
+    /// The bytes of the text, piece by piece, unescaped.
+    pub(super) fn parts(&self, mut part: impl FnMut(&[u8])) {
+        match self {
+            Self::Plain(text) => part(text.as_bytes()),
+            Self::Numbered { prefix, number } => {
+                part(prefix.as_str().as_bytes());
+                part(itoa::Buffer::new().format(*number).as_bytes());
+            }
+            Self::Stamped { prefix, second, sequence } => {
+                part(prefix.as_str().as_bytes());
+                part(itoa::Buffer::new().format(*second).as_bytes());
+                let mut digits = itoa::Buffer::new();
+                let digits = digits.format(*sequence).as_bytes();
+                part(&b"_00000"[..=5_usize.saturating_sub(digits.len())]);
+                part(digits);
+            }
+        }
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::from_static("")
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(two)) => one == two,
+            // Prefixes may themselves end in digits, so equal parts prove equality and
+            // different parts prove nothing.
+            (
+                Self::Stamped { prefix, second, sequence },
+                Self::Stamped { prefix: p, second: s, sequence: q },
+            ) if prefix == p => second == s && sequence == q,
+            (Self::Numbered { prefix, number }, Self::Numbered { prefix: p, number: n })
+                if prefix == p =>
+            {
+                number == n
+            }
+            _ => self.with_str(|one| other.with_str(|two| one == two)),
+        }
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.with_str(|text| text == other)
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self == *other
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.with_str(|text| text.hash(state));
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::Plain(CompactString::new(text))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::Plain(CompactString::from(text))
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_str(|text| f.pad(text))
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_str(|text| fmt::Debug::fmt(text, f))
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.with_str(|text| serializer.serialize_str(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{STORE, TR};
+    use super::*;
+
+    #[test]
+    fn a_sequence_is_padded_to_five_digits_and_no_further() {
+        let id = |sequence| Text::stamped(TR, 1_704_067_200, sequence).to_string();
+        assert_eq!(id(1), "TR_1704067200_00001");
+        assert_eq!(id(1_234_567), "TR_1704067200_1234567");
+    }
+
+    #[test]
+    fn texts_that_read_the_same_are_equal_and_hash_the_same() {
+        use std::hash::BuildHasher;
+        let late = Text::numbered(STORE, 12);
+        let early = Text::from("store_12");
+        assert_eq!(late, early);
+        let hasher = rustc_hash::FxBuildHasher;
+        assert_eq!(hasher.hash_one(&late), hasher.hash_one(&early));
+        assert_ne!(late, Text::numbered(STORE, 13));
+    }
+
+    #[test]
+    fn an_id_from_before_1970_or_after_2106_is_still_written() {
+        assert_eq!(Text::stamped(TR, -1, 7).to_string(), "TR_-1_00007");
+    }
+
+    #[test]
+    fn only_what_reads_back_the_same_is_taken_for_an_id() {
+        for text in ["TR_1704067200_00001", "TR_0_123456", "TR_4294967295_18446744073709551615"] {
+            assert_eq!(Text::parse_stamped(text).unwrap().to_string(), text);
+        }
+        for text in ["TR_01_00001", "TR_1_000001", "TR_1_0001", "XX_1_00001", "TR_1_", "TR__00001"]
+        {
+            assert!(Text::parse_stamped(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_takes_three_words() {
+        assert_eq!(size_of::<Text>(), 24);
+        assert_eq!(size_of::<Option<Text>>(), 24);
+    }
+}

@@ -1,0 +1,80 @@
+//! Drives enrichers: one in the task of its input, or a team of them, in order all the same.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+
+use super::BatchStream;
+use super::select::StageContext;
+use crate::event::Batch;
+use crate::stage::{Enricher, Rows, Verdict};
+
+/// Sends every batch through one of the enrichers.
+pub(super) fn enrich(
+    input: BatchStream,
+    mut team: Vec<Box<dyn Enricher>>,
+    mut cx: StageContext,
+) -> BatchStream {
+    if team.len() == 1 {
+        let mut enricher = team.remove(0);
+        return input.map(move |batch| one_batch(batch, &mut *enricher, &mut cx)).boxed();
+    }
+    let size = team.len();
+    let idle: Vec<_> = team.into_iter().map(|enricher| (enricher, cx.clone())).collect();
+    let idle = Arc::new(Mutex::new(idle));
+    input
+        .map(move |batch| {
+            let idle = Arc::clone(&idle);
+            let work = tokio::spawn(async move {
+                let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let Some((mut enricher, mut cx)) = take() else { return batch };
+                let batch = one_batch(batch, &mut *enricher, &mut cx);
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push((enricher, cx));
+                batch
+            });
+            async move {
+                match work.await {
+                    Ok(batch) => batch,
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+            }
+        })
+        .buffered(size)
+        .boxed()
+}
+
+fn one_batch(mut batch: Batch, enricher: &mut dyn Enricher, cx: &mut StageContext) -> Batch {
+    cx.account.receive(&batch);
+    if batch.is_empty() {
+        return batch;
+    }
+    let selected = cx.select(&mut batch);
+    let mut rows = Rows::new(batch.events_mut(), selected.as_deref());
+    enricher.enrich(&mut rows);
+    let verdicts = rows.into_verdicts();
+    if verdicts.is_empty() { batch } else { apply(batch, verdicts, cx) }
+}
+
+/// Takes out what was dropped or failed.
+fn apply(mut batch: Batch, verdicts: Vec<(u32, Verdict)>, cx: &StageContext) -> Batch {
+    let mut verdicts = verdicts.into_iter().peekable();
+    let mut place = 0;
+    let mut filtered = 0;
+    batch.events_mut().retain(|event| {
+        let verdict = verdicts.next_if(|(judged, _)| *judged == place);
+        place += 1;
+        match verdict {
+            None | Some((_, Verdict::Keep)) => true,
+            Some((_, Verdict::Drop)) => {
+                filtered += 1;
+                false
+            }
+            Some((_, Verdict::Fail(failure))) => {
+                cx.failures.event(event, &failure);
+                false
+            }
+        }
+    });
+    cx.account.filter(filtered);
+    batch.pruned()
+}

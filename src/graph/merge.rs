@@ -1,0 +1,435 @@
+//! Several streams to one, in the order of (event time, place in `inputs`, position), up to the
+//! lowest watermark. The result depends on the inputs, never on scheduling.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio::time::{Instant, Sleep};
+
+use super::BatchStream;
+use crate::event::{BATCH_EVENTS, Batch, BatchBuilder, Event, Timestamp, Token};
+
+/// How many events of one input are held while another is behind.
+const HELD_EVENTS_MAX: usize = 16 * BATCH_EVENTS;
+
+/// Brings inputs into one order. An input that says nothing for `idle_timeout` stops holding the
+/// others back until it speaks again.
+pub(super) fn merge(inputs: Vec<BatchStream>, idle_timeout: Duration) -> BatchStream {
+    Merged::new(inputs, idle_timeout, false).map(|(_, batch)| batch).boxed()
+}
+
+/// The same order, in runs of events of one input, each with the place of that input.
+pub(super) fn merge_apart(
+    inputs: Vec<BatchStream>,
+    idle_timeout: Duration,
+) -> impl Stream<Item = (usize, Batch)> + Send {
+    Merged::new(inputs, idle_timeout, true)
+}
+
+/// One stream in order of event time, where events of a batch may be ahead of its watermark or
+/// stray behind each other.
+pub(super) fn in_order(mut input: BatchStream) -> BatchStream {
+    async_stream::stream! {
+        let mut merger = Merger::new(1);
+        while let Some(batch) = input.next().await {
+            if merger.passes(&batch) {
+                yield batch;
+                continue;
+            }
+            merger.push(0, batch);
+            while let Some((_, batch)) = merger.take(false) {
+                yield batch;
+            }
+        }
+        merger.close(0);
+        while let Some((_, batch)) = merger.take(false) {
+            yield batch;
+        }
+    }
+    .boxed()
+}
+
+struct Merged {
+    inputs: Vec<Option<BatchStream>>,
+    merger: Merger,
+    /// Whether a batch holds events of one input only.
+    apart: bool,
+    /// Rings when nothing has come for `idle_timeout`.
+    idle: Pin<Box<Sleep>>,
+    idle_timeout: Duration,
+}
+
+impl Stream for Merged {
+    type Item = (usize, Batch);
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let apart = self.apart;
+            if let Some(batch) = self.merger.take(apart) {
+                return Poll::Ready(Some(batch));
+            }
+            if self.inputs.iter().all(Option::is_none) {
+                return Poll::Ready(None);
+            }
+            if !self.poll_inputs(cx) {
+                ready!(self.idle.as_mut().poll(cx));
+                self.merger.ignore_silent();
+                self.rest();
+            }
+        }
+    }
+}
+
+impl Merged {
+    fn new(inputs: Vec<BatchStream>, idle_timeout: Duration, apart: bool) -> Self {
+        let merger = Merger::new(inputs.len());
+        let idle = Box::pin(tokio::time::sleep(idle_timeout));
+        let inputs = inputs.into_iter().map(Some).collect();
+        Self { inputs, merger, apart, idle, idle_timeout }
+    }
+
+    /// Takes a batch from every input that has one and whose events are wanted.
+    fn poll_inputs(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        for place in 0..self.inputs.len() {
+            let Some(input) = &mut self.inputs[place] else { continue };
+            if !self.merger.wants(place) {
+                continue;
+            }
+            match input.poll_next_unpin(cx) {
+                Poll::Pending => continue,
+                Poll::Ready(Some(batch)) => self.merger.push(place, batch),
+                Poll::Ready(None) => {
+                    self.inputs[place] = None;
+                    self.merger.close(place);
+                }
+            }
+            any = true;
+        }
+        if any {
+            self.rest();
+        }
+        any
+    }
+
+    fn rest(&mut self) {
+        let deadline = Instant::now() + self.idle_timeout;
+        self.idle.as_mut().reset(deadline);
+    }
+}
+
+/// The order itself, without streams: batches are pushed, and taken as far as they are settled.
+pub(super) struct Merger {
+    inputs: Vec<Input>,
+    /// The watermark that was last given out.
+    told: Timestamp,
+}
+
+struct Input {
+    /// Events that are not settled yet, in order of time over all segments.
+    segments: VecDeque<Segment>,
+    held: usize,
+    /// Nothing earlier will come on this input.
+    watermark: Timestamp,
+    closed: bool,
+    /// It has said nothing for so long that it is not waited for.
+    silent: bool,
+}
+
+/// What is left of one batch.
+struct Segment {
+    events: std::vec::IntoIter<Event>,
+    tokens: Vec<Token>,
+}
+
+impl Merger {
+    pub(super) fn new(inputs: usize) -> Self {
+        let input = || Input {
+            segments: VecDeque::new(),
+            held: 0,
+            watermark: Timestamp::MIN,
+            closed: false,
+            silent: false,
+        };
+        Self { inputs: (0..inputs).map(|_| input()).collect(), told: Timestamp::MIN }
+    }
+
+    pub(super) fn push(&mut self, place: usize, batch: Batch) {
+        self.inputs[place].push(batch);
+    }
+
+    /// No more comes on this input.
+    pub(super) fn close(&mut self, place: usize) {
+        self.inputs[place].closed = true;
+    }
+
+    /// Whether more of this input can be held. The one that holds the others back always is.
+    pub(super) fn wants(&self, place: usize) -> bool {
+        let input = &self.inputs[place];
+        input.held < HELD_EVENTS_MAX || input.bound() <= self.lowest_bound()
+    }
+
+    /// Stops waiting for the inputs that hold the others back.
+    fn ignore_silent(&mut self) {
+        let lowest = self.lowest_bound();
+        for input in &mut self.inputs {
+            input.silent |= !input.closed && input.bound() <= lowest;
+        }
+    }
+
+    /// Whether this batch of the only input is settled as it is, with nothing before it.
+    fn passes(&mut self, batch: &Batch) -> bool {
+        let input = &mut self.inputs[0];
+        let events = batch.events();
+        let passes = input.held == 0
+            && events.is_sorted_by_key(|event| event.time)
+            && events.last().is_none_or(|last| last.time <= batch.watermark())
+            && batch.watermark() >= input.watermark;
+        if passes {
+            input.watermark = batch.watermark();
+            self.told = batch.watermark();
+        }
+        passes
+    }
+
+    /// The next settled events, or the word that the watermark has moved. With `apart`, only
+    /// events of one input, whose place is returned.
+    pub(super) fn take(&mut self, apart: bool) -> Option<(usize, Batch)> {
+        let mut builder = BatchBuilder::default();
+        let mut first = None;
+        while builder.len() < BATCH_EVENTS {
+            let Some(place) = self.next_settled() else { break };
+            if apart && first.is_some_and(|first| first != place) {
+                break;
+            }
+            first.get_or_insert(place);
+            self.inputs[place].pop_into(&mut builder);
+        }
+        let watermark = self.watermark().max(self.told);
+        if builder.is_empty() && watermark == self.told {
+            return None;
+        }
+        self.told = watermark;
+        Some((first.unwrap_or(0), builder.finish(watermark)))
+    }
+
+    /// The input whose first event comes next, if nothing can come before it any more.
+    fn next_settled(&self) -> Option<usize> {
+        let heads = self.inputs.iter().enumerate();
+        let (time, place) =
+            heads.filter_map(|(place, input)| Some((input.head()?, place))).min()?;
+        let settled = self.inputs.iter().enumerate().all(|(other, input)| {
+            // At the same instant, what comes on an input before this one goes first.
+            input.bound() > time || (input.bound() == time && other >= place)
+        });
+        settled.then_some(place)
+    }
+
+    fn lowest_bound(&self) -> Timestamp {
+        self.inputs.iter().map(Input::bound).min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// What can still come, or is still held, is not before this.
+    fn watermark(&self) -> Timestamp {
+        let open = self.inputs.iter().filter(|input| !input.closed && !input.silent);
+        let held = self.inputs.iter().filter_map(Input::head);
+        match open.map(|input| input.watermark).chain(held).min() {
+            Some(lowest) => lowest,
+            None => self.inputs.iter().map(|input| input.watermark).max().unwrap_or(self.told),
+        }
+    }
+}
+
+impl Input {
+    fn push(&mut self, batch: Batch) {
+        self.watermark = self.watermark.max(batch.watermark());
+        self.silent = false;
+        if batch.is_empty() {
+            return;
+        }
+        self.held += batch.len();
+        let last = self.segments.back().and_then(|segment| segment.events.as_slice().last());
+        let follows = last.is_none_or(|last| last.time <= batch.events()[0].time);
+        let (events, tokens) = batch.into_parts();
+        let in_order = follows && events.is_sorted_by_key(|event| event.time);
+        self.segments.push_back(Segment { events: events.into_iter(), tokens });
+        if !in_order {
+            self.sort();
+        }
+    }
+
+    /// Brings everything held into order; only an input with stragglers comes here.
+    fn sort(&mut self) {
+        let mut builder = BatchBuilder::with_capacity(self.held);
+        for segment in self.segments.drain(..) {
+            for event in segment.events {
+                builder.push(event, &segment.tokens);
+            }
+        }
+        let (mut events, tokens) = builder.finish(self.watermark).into_parts();
+        events.sort_by_key(|event| event.time);
+        self.segments.push_back(Segment { events: events.into_iter(), tokens });
+    }
+
+    fn head(&self) -> Option<Timestamp> {
+        self.segments.front()?.events.as_slice().first().map(|event| event.time)
+    }
+
+    fn pop_into(&mut self, builder: &mut BatchBuilder) {
+        let Some(segment) = self.segments.front_mut() else { return };
+        if let Some(event) = segment.events.next() {
+            builder.push(event, &segment.tokens);
+            self.held -= 1;
+        }
+        if segment.events.as_slice().is_empty() {
+            self.segments.pop_front();
+        }
+    }
+
+    /// Nothing earlier than this is to be waited for.
+    fn bound(&self) -> Timestamp {
+        if self.closed || self.silent { Timestamp::MAX } else { self.watermark }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{RECEIPT_CREATED, Text};
+    use futures::stream;
+    use proptest::prelude::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    /// An event that says which input it came from and as which of its events.
+    fn event(input: usize, position: usize, millis: i64) -> Event {
+        Event::new(RECEIPT_CREATED, Text::from(format!("{input}.{position}")), at(millis))
+    }
+
+    /// Inputs of non-decreasing times, cut into batches whose watermarks are the next batch's
+    /// first time.
+    fn inputs() -> impl Strategy<Value = Vec<Vec<Vec<i64>>>> {
+        let batch = prop::collection::vec(0_i64..5, 0..4);
+        let input = prop::collection::vec(batch, 0..6).prop_map(|steps| {
+            let mut now = 0;
+            let mut time = |step: i64| {
+                now += step;
+                now
+            };
+            steps.into_iter().map(|batch| batch.into_iter().map(&mut time).collect()).collect()
+        });
+        prop::collection::vec(input, 1..4)
+    }
+
+    fn batches(input: usize, times: &[Vec<i64>]) -> Vec<Batch> {
+        let mut position = 0;
+        let mut watermark = Timestamp::MIN;
+        times
+            .iter()
+            .enumerate()
+            .map(|(place, batch)| {
+                let events: Vec<Event> = batch
+                    .iter()
+                    .map(|time| {
+                        position += 1;
+                        event(input, position, *time)
+                    })
+                    .collect();
+                let next = times[place + 1..].iter().flatten().next();
+                watermark = next.map_or(at(1000), |next| at(*next)).max(watermark);
+                Batch::new(events, watermark, None)
+            })
+            .collect()
+    }
+
+    fn names(batches: &[Batch]) -> Vec<String> {
+        let events = batches.iter().flat_map(Batch::events);
+        events.map(|event| event.trace_id.to_string()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_by_time_then_input_then_position_however_it_is_scheduled(
+            inputs in inputs(),
+            schedule in prop::collection::vec(0_usize..4, 0..64),
+        ) {
+            let mut expected: Vec<(i64, usize, usize)> = Vec::new();
+            for (input, times) in inputs.iter().enumerate() {
+                let times = times.iter().flatten().enumerate();
+                expected.extend(times.map(|(position, time)| (*time, input, position + 1)));
+            }
+            expected.sort_unstable();
+            let expected: Vec<String> =
+                expected.iter().map(|(_, input, position)| format!("{input}.{position}")).collect();
+
+            let mut merger = Merger::new(inputs.len());
+            let mut waiting: Vec<VecDeque<Batch>> =
+                inputs.iter().enumerate().map(|(input, times)| batches(input, times).into()).collect();
+            let mut merged = Vec::new();
+            let turns = schedule.into_iter().chain((0..4).cycle().take(64));
+            for turn in turns.map(|turn| turn % inputs.len()) {
+                match waiting[turn].pop_front() {
+                    Some(batch) => merger.push(turn, batch),
+                    None => merger.close(turn),
+                }
+                while let Some((_, batch)) = merger.take(false) {
+                    let early = merged.iter().flat_map(Batch::events).map(|event| event.time).max();
+                    prop_assert!(batch.events().iter().all(|event| Some(event.time) >= early));
+                    merged.push(batch);
+                }
+            }
+            prop_assert_eq!(names(&merged), expected);
+            prop_assert!(merged.is_sorted_by_key(Batch::watermark));
+            for (place, batch) in merged.iter().enumerate() {
+                let later = merged[place + 1..].iter().flat_map(Batch::events);
+                prop_assert!(later.clone().all(|event| event.time >= batch.watermark()));
+            }
+        }
+
+        #[test]
+        fn stragglers_within_the_watermark_are_brought_into_order(
+            mut times in prop::collection::vec(0_i64..100, 1..200),
+        ) {
+            let events = times.iter().enumerate().map(|(n, time)| event(0, n, *time)).collect();
+            let input = vec![Batch::new(events, at(0), None), Batch::progress(at(100))];
+            let ordered = futures::executor::block_on(
+                in_order(stream::iter(input).boxed()).collect::<Vec<_>>(),
+            );
+            times.sort_unstable();
+            let ordered: Vec<i64> =
+                ordered.iter().flat_map(Batch::events).map(|event| event.time.as_millis()).collect();
+            prop_assert_eq!(ordered, times);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_input_holds_the_others_back_only_for_the_idle_timeout() {
+        let speaks = stream::iter(batches(0, &[vec![1], vec![2]])).chain(stream::pending()).boxed();
+        let silent = stream::pending().boxed();
+        let mut merged = merge(vec![speaks, silent], Duration::from_secs(10));
+        let began = Instant::now();
+        let first = merged.next().await.unwrap();
+        assert_eq!(names(&[first]), ["0.1", "0.2"]);
+        assert_eq!(began.elapsed(), Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_input_that_is_ahead_is_held_in_bounded_memory() {
+        let pulled = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = pulled.clone();
+        let ahead = stream::iter(0..100_000_i64).map(move |time| {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Batch::new(vec![event(0, 0, time)], at(time), None)
+        });
+        let behind = stream::pending().boxed();
+        let mut merged = merge(vec![ahead.boxed(), behind], Duration::from_secs(10));
+        assert!(futures::poll!(merged.next()).is_pending());
+        assert_eq!(pulled.load(std::sync::atomic::Ordering::Relaxed), HELD_EVENTS_MAX);
+    }
+}

@@ -1,0 +1,86 @@
+//! `when:` in front of a stage: which events it is to look at.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::BatchStream;
+use crate::dead_letter::Failures;
+use crate::event::Batch;
+use crate::failure::Failure;
+use crate::monitor::Account;
+use crate::script::Condition;
+
+/// What every driver of a stage needs beside the stage.
+#[derive(Clone)]
+pub(super) struct StageContext {
+    pub(super) account: Arc<Account>,
+    pub(super) failures: Failures,
+    pub(super) when: Option<Condition>,
+}
+
+impl StageContext {
+    /// The places of the events that the stage is to look at, or none for all of them. An event
+    /// on which the expression itself fails is taken out, and becomes a dead letter.
+    pub(super) fn select(&mut self, batch: &mut Batch) -> Option<Vec<u32>> {
+        let when = self.when.as_mut()?;
+        let (mut selected, mut failed) = (Vec::new(), Vec::new());
+        when.select(batch.events_mut(), &mut selected, &mut failed);
+        if !failed.is_empty() {
+            remove(batch, &failed, &self.failures);
+            // Places have moved; what failed is gone, so this time nothing fails.
+            selected.clear();
+            when.select(batch.events_mut(), &mut selected, &mut Vec::new());
+        }
+        Some(selected)
+    }
+}
+
+#[cfg(test)]
+impl StageContext {
+    /// A stage that drops what it fails on.
+    pub(super) fn for_test() -> Self {
+        let account = Account::new("stage", crate::kind::Kind::Correlator, "test");
+        let account = Arc::new(account);
+        let dead_letters = crate::dead_letter::DeadLetters::off();
+        let failures = Failures::new(account.clone(), dead_letters, crate::control::Control::new());
+        Self { account, failures, when: None }
+    }
+}
+
+/// Takes events out of a batch and makes them dead letters.
+fn remove(batch: &mut Batch, failed: &[(u32, Failure)], failures: &Failures) {
+    let mut failed = failed.iter().peekable();
+    let mut place = 0;
+    batch.events_mut().retain(|event| {
+        let failure = failed.next_if(|(failed, _)| *failed == place);
+        place += 1;
+        if let Some((_, failure)) = failure {
+            failures.event(event, failure);
+        }
+        failure.is_none()
+    });
+    *batch = std::mem::replace(batch, Batch::progress(batch.watermark())).pruned();
+}
+
+/// Lets only selected events through; the others are counted as filtered. This is what `when:`
+/// means on stages that cannot pass an event by: sources, batchers and sinks.
+pub(super) fn keep(stream: BatchStream, mut cx: StageContext) -> BatchStream {
+    if cx.when.is_none() {
+        return stream;
+    }
+    stream
+        .map(move |mut batch| {
+            let Some(selected) = cx.select(&mut batch) else { return batch };
+            let before = batch.len();
+            let mut selected = selected.into_iter().peekable();
+            let mut place = 0;
+            batch.events_mut().retain(|_| {
+                place += 1;
+                selected.next_if_eq(&(place - 1)).is_some()
+            });
+            cx.account.filter(before - batch.len());
+            batch.pruned()
+        })
+        .boxed()
+}

@@ -1,0 +1,34 @@
+//! Declarative pipelines that stream realistic, correlated retail events.
+
+pub mod event;
+
+pub mod clock;
+pub mod control;
+pub mod failure;
+pub mod kind;
+pub mod problem;
+pub mod retail;
+
+pub mod script;
+pub mod spec;
+
+pub mod batchers;
+pub mod component;
+pub mod correlators;
+pub mod dead_letter;
+pub mod delivery;
+pub mod enrichers;
+pub mod monitor;
+pub mod sinks;
+pub mod sources;
+pub mod stage;
+
+pub mod registry;
+
+pub mod plan;
+
+pub mod graph;
+
+pub mod runtime;
+
+pub mod engine;

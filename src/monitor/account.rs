@@ -1,0 +1,226 @@
+//! The account of one stage: every event that comes in is entered once when it leaves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxBuildHasher;
+
+use crate::event::{Batch, Key, Timestamp};
+use crate::kind::Kind;
+
+/// What has happened at one stage. Entries are made per batch; reading takes no part in the flow.
+#[derive(Debug)]
+pub struct Account {
+    /// The stage's name in the spec.
+    pub stage: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// The component it is built from.
+    pub component: String,
+    received: AtomicU64,
+    sent: AtomicU64,
+    derived: AtomicU64,
+    copied: AtomicU64,
+    filtered: AtomicU64,
+    absorbed: AtomicU64,
+    delivered: AtomicU64,
+    batches: AtomicU64,
+    unfired_timers: AtomicU64,
+    details: Mutex<Details>,
+}
+
+#[derive(Debug, Default)]
+struct Details {
+    event_types: HashMap<Key, u64, FxBuildHasher>,
+    dead_lettered: BTreeMap<&'static str, u64>,
+    dropped: BTreeMap<&'static str, u64>,
+    errors: BTreeMap<&'static str, u64>,
+    first_event_time: Option<Timestamp>,
+    last_event_time: Option<Timestamp>,
+    error: Option<String>,
+}
+
+/// An account at one moment; where a figure does not count events, it says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that came in.
+    pub received: u64,
+    /// Events that went out to other stages, each once.
+    pub sent: u64,
+    /// Events that the stage made: all of a source's, or those derived from others.
+    pub derived: u64,
+    /// Copies made because several stages read this one.
+    pub copied: u64,
+    /// Events dropped on purpose, by a filter.
+    pub filtered: u64,
+    /// Events that went into a correlator's state and not on.
+    pub absorbed: u64,
+    /// Events that are with a sink's receiver.
+    pub delivered: u64,
+    /// Events kept as dead letters, by category.
+    pub dead_lettered: BTreeMap<&'static str, u64>,
+    /// Events lost on purpose because of a failure, by category.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Failures that belong to no event, by category.
+    pub errors: BTreeMap<&'static str, u64>,
+    /// Batches that were delivered.
+    pub batches: u64,
+    /// Timers that were still open at the end.
+    pub unfired_timers: u64,
+    /// Events by type, at a source.
+    pub event_types: BTreeMap<Key, u64>,
+    /// The time of a source's first event.
+    pub first_event_time: Option<Timestamp>,
+    /// The time of the last event.
+    pub last_event_time: Option<Timestamp>,
+    /// Why the stage could not go on.
+    pub error: Option<String>,
+}
+
+impl Account {
+    /// An account without entries.
+    pub fn new(stage: &str, kind: Kind, component: &str) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            kind,
+            component: component.to_owned(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            derived: AtomicU64::new(0),
+            copied: AtomicU64::new(0),
+            filtered: AtomicU64::new(0),
+            absorbed: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            unfired_timers: AtomicU64::new(0),
+            details: Mutex::default(),
+        }
+    }
+
+    /// Enters a batch that came in.
+    pub fn receive(&self, batch: &Batch) {
+        self.received.fetch_add(batch.len() as u64, Relaxed);
+    }
+
+    /// Enters a batch that goes on.
+    pub fn send(&self, batch: &Batch) {
+        self.sent.fetch_add(batch.len() as u64, Relaxed);
+    }
+
+    /// Enters a source's batch: its events begin here.
+    pub fn generate(&self, batch: &Batch) {
+        self.derived.fetch_add(batch.len() as u64, Relaxed);
+        let (Some(first), Some(last)) = (batch.events().first(), batch.events().last()) else {
+            return;
+        };
+        let mut details = self.details();
+        details.first_event_time.get_or_insert(first.time);
+        details.last_event_time = Some(last.time);
+        for run in batch.events().chunk_by(|one, next| one.event_type == next.event_type) {
+            *details.event_types.entry(run[0].event_type).or_default() += run.len() as u64;
+        }
+    }
+
+    /// Enters events that were derived from others.
+    pub fn derive(&self, events: usize) {
+        self.derived.fetch_add(events as u64, Relaxed);
+    }
+
+    /// Enters copies for further readers.
+    pub fn copy(&self, events: usize) {
+        self.copied.fetch_add(events as u64, Relaxed);
+    }
+
+    /// Enters events that a filter dropped.
+    pub fn filter(&self, events: usize) {
+        self.filtered.fetch_add(events as u64, Relaxed);
+    }
+
+    /// Enters events that stay in a correlator's state.
+    pub fn absorb(&self, events: usize) {
+        self.absorbed.fetch_add(events as u64, Relaxed);
+    }
+
+    /// Enters a batch of which that many events were delivered.
+    pub fn deliver(&self, batch: &Batch, events: usize) {
+        self.delivered.fetch_add(events as u64, Relaxed);
+        self.batches.fetch_add(1, Relaxed);
+        if let Some(last) = batch.events().last() {
+            self.details().last_event_time = Some(last.time);
+        }
+    }
+
+    /// Enters timers that were open at the end.
+    pub fn leave_timers(&self, timers: u64) {
+        self.unfired_timers.fetch_add(timers, Relaxed);
+    }
+
+    /// Enters an event that became a dead letter.
+    pub fn dead_letter(&self, category: &'static str) {
+        *self.details().dead_lettered.entry(category).or_default() += 1;
+    }
+
+    /// Enters events that were lost because of a failure.
+    pub fn drop_events(&self, category: &'static str, events: usize) {
+        if events > 0 {
+            *self.details().dropped.entry(category).or_default() += events as u64;
+        }
+    }
+
+    /// Notes a failure that belongs to no event.
+    pub fn note_error(&self, category: &'static str) {
+        *self.details().errors.entry(category).or_default() += 1;
+    }
+
+    /// Notes why the stage cannot go on.
+    pub fn break_off(&self, error: &str) {
+        self.details().error.get_or_insert_with(|| error.to_owned());
+    }
+
+    /// The figures now.
+    pub fn tally(&self) -> Tally {
+        let details = self.details();
+        Tally {
+            received: self.received.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            derived: self.derived.load(Relaxed),
+            copied: self.copied.load(Relaxed),
+            filtered: self.filtered.load(Relaxed),
+            absorbed: self.absorbed.load(Relaxed),
+            delivered: self.delivered.load(Relaxed),
+            dead_lettered: details.dead_lettered.clone(),
+            dropped: details.dropped.clone(),
+            errors: details.errors.clone(),
+            batches: self.batches.load(Relaxed),
+            unfired_timers: self.unfired_timers.load(Relaxed),
+            event_types: details.event_types.iter().map(|(key, count)| (*key, *count)).collect(),
+            first_event_time: details.first_event_time,
+            last_event_time: details.last_event_time,
+            error: details.error.clone(),
+        }
+    }
+
+    fn details(&self) -> MutexGuard<'_, Details> {
+        self.details.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tally {
+    /// Events kept as dead letters.
+    pub fn dead_letters(&self) -> u64 {
+        self.dead_lettered.values().sum()
+    }
+
+    /// Events lost because of a failure.
+    pub fn losses(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// Whether everything that came in or was made here has left: the account balances. While a
+    /// run goes on, what is missing is inside the stage.
+    pub fn balances(&self) -> bool {
+        let left = self.sent + self.delivered + self.filtered + self.absorbed;
+        self.received + self.derived == left + self.dead_letters() + self.losses()
+    }
+}

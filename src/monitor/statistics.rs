@@ -1,0 +1,201 @@
+//! Statistics and health of a run, under the names that users of the retail generator know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Account, Tally};
+use crate::event::Timestamp;
+use crate::kind::Kind;
+
+/// The figures of a run at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Statistics {
+    /// Events that the sources made or read.
+    pub events_generated: u64,
+    /// Events that correlators derived from others.
+    pub events_derived: u64,
+    /// Events that are with a sink's receiver; an event that two sinks took counts twice.
+    pub events_sent_successfully: u64,
+    /// Events that became dead letters or were dropped because of a failure.
+    pub events_failed: u64,
+    /// Source events per second of wall time, over the whole run.
+    pub events_per_second: f64,
+    /// Batches that were delivered.
+    pub batches_sent: u64,
+    /// Source events by type.
+    pub event_type_counts: BTreeMap<String, u64>,
+    /// Failures by category: events that failed, and timers.
+    pub error_counts: BTreeMap<String, u64>,
+    /// Events kept as dead letters in this run.
+    pub dead_letter_queue_size: u64,
+    /// The time of the first source event.
+    pub first_event_time: Option<Timestamp>,
+    /// The time of the last source event.
+    pub last_event_time: Option<Timestamp>,
+    /// Seconds of wall time since the run began.
+    pub elapsed_seconds: f64,
+    /// The stages, in the order of the flow.
+    pub stages: Vec<StageStatistics>,
+}
+
+/// The figures of one stage.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageStatistics {
+    /// Its name in the spec.
+    pub stage: String,
+    /// `source`, `enricher`, `correlator`, `batcher` or `sink`.
+    pub kind: &'static str,
+    /// The component it is built from.
+    pub component: String,
+    /// Events that came in.
+    pub received: u64,
+    /// Events it made.
+    pub derived: u64,
+    /// Events that went on to other stages, or to a sink's receiver.
+    pub sent: u64,
+    /// Copies made because several stages read this one.
+    pub copied: u64,
+    /// Events dropped on purpose, by a filter.
+    pub filtered: u64,
+    /// Events that stay in its state.
+    pub absorbed: u64,
+    /// Dead letters by category.
+    pub dead_lettered: BTreeMap<String, u64>,
+    /// Events lost because of a failure, by category.
+    pub dropped: BTreeMap<String, u64>,
+    /// Timers still open at the end.
+    pub unfired_timers: u64,
+    /// Whether everything that came in has left.
+    pub balances: bool,
+}
+
+/// Whether a run is well.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    /// Whether every component is.
+    pub overall_healthy: bool,
+    /// Each stage.
+    pub components: BTreeMap<String, ComponentHealth>,
+}
+
+/// Whether one stage is well.
+#[derive(Clone, Debug, Serialize)]
+pub struct ComponentHealth {
+    /// No error ended it, and its share of failed events is below 5 %.
+    pub healthy: bool,
+    /// Failed events in all events that it saw, 0 to 1.
+    pub error_rate: f64,
+    /// Why it could not go on.
+    pub error: Option<String>,
+}
+
+/// The share of failed events from which on a stage is unwell.
+const ERROR_RATE_MAX: f64 = 0.05;
+
+impl Statistics {
+    /// Adds up the accounts of a run.
+    pub fn of(accounts: &[Arc<Account>], elapsed: Duration) -> Self {
+        let tallies: Vec<Tally> = accounts.iter().map(|account| account.tally()).collect();
+        let of_kind = |is_source: bool| {
+            let stages = accounts.iter().zip(&tallies);
+            stages.filter(move |(account, _)| (account.kind == Kind::Source) == is_source)
+        };
+        let sources = || of_kind(true).map(|(_, tally)| tally);
+        let events_generated = sources().map(|tally| tally.derived).sum();
+        let sum = |figure: fn(&Tally) -> u64| tallies.iter().map(figure).sum::<u64>();
+        Self {
+            events_generated,
+            events_derived: of_kind(false).map(|(_, tally)| tally.derived).sum(),
+            events_sent_successfully: sum(|tally| tally.delivered),
+            events_failed: sum(Tally::dead_letters) + sum(Tally::losses),
+            events_per_second: events_generated as f64 / elapsed.as_secs_f64().max(1e-9),
+            batches_sent: sum(|tally| tally.batches),
+            event_type_counts: add_up(sources().map(|tally| &tally.event_types)),
+            error_counts: add_up(
+                tallies
+                    .iter()
+                    .flat_map(|tally| [&tally.dead_lettered, &tally.dropped, &tally.errors]),
+            ),
+            dead_letter_queue_size: sum(Tally::dead_letters),
+            first_event_time: sources().filter_map(|tally| tally.first_event_time).min(),
+            last_event_time: sources().filter_map(|tally| tally.last_event_time).max(),
+            elapsed_seconds: elapsed.as_secs_f64(),
+            stages: accounts.iter().zip(&tallies).map(stage).collect(),
+        }
+    }
+
+    /// Whether the accounts balance: at each stage, and over the graph, where every event that was
+    /// made and every copy is found again in exactly one place.
+    pub fn balance(&self) -> bool {
+        self.made() == self.found() && self.stages.iter().all(|stage| stage.balances)
+    }
+
+    /// Events that were made and are in no place yet.
+    pub fn on_their_way(&self) -> u64 {
+        self.made().saturating_sub(self.found())
+    }
+
+    fn made(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.derived + stage.copied).sum()
+    }
+
+    fn found(&self) -> u64 {
+        let kept = |stage: &StageStatistics| {
+            let failed: u64 = stage.dead_lettered.values().chain(stage.dropped.values()).sum();
+            stage.filtered + stage.absorbed + failed
+        };
+        self.events_sent_successfully + self.stages.iter().map(kept).sum::<u64>()
+    }
+}
+
+impl Health {
+    /// Looks at the accounts of a run.
+    pub fn of(accounts: &[Arc<Account>]) -> Self {
+        let components: BTreeMap<String, ComponentHealth> = accounts
+            .iter()
+            .map(|account| (account.stage.clone(), component_health(&account.tally())))
+            .collect();
+        Self { overall_healthy: components.values().all(|component| component.healthy), components }
+    }
+}
+
+fn component_health(tally: &Tally) -> ComponentHealth {
+    let failed = (tally.dead_letters() + tally.losses()) as f64;
+    let error_rate = failed / ((tally.received + tally.derived) as f64).max(1.0);
+    ComponentHealth {
+        healthy: tally.error.is_none() && error_rate < ERROR_RATE_MAX,
+        error_rate,
+        error: tally.error.clone(),
+    }
+}
+
+fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
+    StageStatistics {
+        stage: account.stage.clone(),
+        kind: account.kind.singular(),
+        component: account.component.clone(),
+        received: tally.received,
+        derived: tally.derived,
+        sent: tally.sent + tally.delivered,
+        copied: tally.copied,
+        filtered: tally.filtered,
+        absorbed: tally.absorbed,
+        dead_lettered: add_up([&tally.dead_lettered]),
+        dropped: add_up([&tally.dropped]),
+        unfired_timers: tally.unfired_timers,
+        balances: tally.balances(),
+    }
+}
+
+fn add_up<'a, K: ToString + 'a>(
+    counts: impl IntoIterator<Item = &'a BTreeMap<K, u64>>,
+) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (name, count) in counts.into_iter().flatten() {
+        *sums.entry(name.to_string()).or_default() += count;
+    }
+    sums
+}

@@ -1,0 +1,253 @@
+//! Spec to Plan: names resolved, settings checked, the graph acyclic, the kinds fitting.
+
+mod draft;
+mod edges;
+mod schema;
+
+use std::time::Duration;
+
+use crate::component::{BuildContext, Component};
+use crate::event::{Timestamp, TraceIds, mix};
+use crate::kind::Kind;
+use crate::problem::{Problem, Problems};
+use crate::script::Condition;
+use crate::spec::{Checker, Document, Order, Spec};
+use crate::stage::Stage;
+
+use draft::Draft;
+
+pub use schema::pipeline_schema;
+
+/// A pipeline that can run.
+pub struct Plan {
+    /// The spec it was made from.
+    pub spec: Spec,
+    /// The text behind the spec.
+    pub document: Document,
+    /// The stages, each after its inputs.
+    pub stages: Vec<PlannedStage>,
+}
+
+/// A stage whose component and inputs are known.
+pub struct PlannedStage {
+    /// Its name in the spec.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// What builds it.
+    pub component: Component,
+    /// Its settings, which passed the component's schema.
+    pub settings: serde_json::Value,
+    /// Its inputs, by their places in [`Plan::stages`], in the order of the spec.
+    pub inputs: Vec<usize>,
+    /// The expression of `when:`.
+    pub when: Option<Condition>,
+    /// How many instances to run.
+    pub parallelism: usize,
+    /// How its inputs are merged.
+    pub order: Order,
+    /// How long a silent input holds the others back.
+    pub idle_timeout: Duration,
+    /// Its JSON pointer in the spec, such as `/sinks/hub`.
+    pub pointer: String,
+    /// Its place in the spec, from 0: where its trace ids begin.
+    pub ordinal: u64,
+}
+
+impl Plan {
+    /// Checks a document as a whole; reports everything that is wrong with it at once. The second
+    /// part of a plan are warnings.
+    pub fn new(
+        mut document: Document,
+        components: &[Component],
+    ) -> Result<(Self, Problems), Problems> {
+        match check(&mut document, components) {
+            Ok((stages, spec, warnings)) => {
+                let warnings = document.without_secrets(warnings.sorted());
+                Ok((Self { spec, document, stages }, warnings))
+            }
+            Err(problems) => Err(document.without_secrets(problems.sorted())),
+        }
+    }
+
+    /// Builds an instance of a stage. `run_instant` tells this run from others of the same seed
+    /// whose events go to the same place; with a `clock.start` all runs are the same one.
+    pub fn build(&self, stage: &PlannedStage, run_instant: Timestamp) -> Result<Stage, Problems> {
+        let run = self.run(run_instant);
+        let context = run.context(&self.document, &stage.name, &stage.pointer, stage.ordinal);
+        (stage.component.build)(stage.settings.clone(), &context)
+            .map_err(|problems| self.document.without_secrets(problems))
+    }
+
+    /// The trace ids of a stage, as its builder gets them.
+    pub fn trace_ids(&self, stage: &PlannedStage, run_instant: Timestamp) -> TraceIds {
+        self.run(run_instant).trace_ids(stage.ordinal)
+    }
+
+    /// What the pipeline is called: its `name`, else its file's.
+    pub fn name(&self) -> &str {
+        let file = std::path::Path::new(self.document.name()).file_stem();
+        let file = file.and_then(|name| name.to_str()).unwrap_or("pipeline");
+        self.spec.name.as_deref().unwrap_or(file)
+    }
+
+    fn run(&self, instant: Timestamp) -> Run {
+        Run { seed: self.spec.seed, instant: self.spec.clock.start.unwrap_or(instant) }
+    }
+}
+
+/// The effective spec as YAML, with what any of the components calls secret masked.
+pub fn render_effective(mut document: Document, components: &[Component]) -> String {
+    let drafts = draft::drafts(&document, components, &mut Problems::default());
+    let checkers = draft::checkers(&mut document, &drafts, &mut Problems::default());
+    // For the types that variables take, not for what may be wrong.
+    draft::check_settings(&mut document, &drafts, &checkers, &mut Problems::default());
+    check_frame(&mut document);
+    document.render_effective()
+}
+
+/// Far more than anyone writes, and far less than trace ids can tell apart.
+const STAGES_MAX: usize = 1000;
+
+/// What tells one run's trace ids from another's.
+struct Run {
+    seed: u64,
+    instant: Timestamp,
+}
+
+impl Run {
+    fn trace_ids(&self, ordinal: u64) -> TraceIds {
+        TraceIds::new(self.seed ^ mix(self.instant.as_millis() as u64), ordinal)
+    }
+
+    fn context<'a>(
+        &self,
+        document: &'a Document,
+        stage: &'a str,
+        pointer: &str,
+        ordinal: u64,
+    ) -> BuildContext<'a> {
+        BuildContext {
+            stage,
+            seed: self.seed,
+            trace_ids: self.trace_ids(ordinal),
+            document,
+            pointer: pointer.to_owned(),
+        }
+    }
+}
+
+fn check(
+    document: &mut Document,
+    components: &[Component],
+) -> Result<(Vec<PlannedStage>, Spec, Problems), Problems> {
+    let mut problems = Problems::default();
+    let drafts = draft::drafts(document, components, &mut problems);
+    if drafts.len() > STAGES_MAX {
+        let message =
+            format!("the pipeline has {} stages; {STAGES_MAX} is the limit", drafts.len());
+        return Err(Problem::error(message).at(document.key_place("")).into());
+    }
+    // First of all, so that what is secret is blotted out in everything that follows.
+    let checkers = draft::checkers(document, &drafts, &mut problems);
+    problems.append(document.problems().clone());
+
+    problems.extend(check_frame(document));
+    problems.extend(check_clock(document));
+    problems.append(edges::check(document, &drafts));
+    let sound = draft::check_settings(document, &drafts, &checkers, &mut problems);
+    let conditions = draft::conditions(document, &drafts, &mut problems);
+    build_once(document, &drafts, &sound, &mut problems);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    let spec = typed(document)?;
+    let stages = planned(document, &drafts, &conditions, &spec);
+    Ok((stages, spec, problems))
+}
+
+/// Everything but the components' own settings.
+fn check_frame(document: &mut Document) -> Vec<Problem> {
+    match Checker::new(schemars::schema_for!(Spec).to_value()) {
+        Ok(checker) => document.check("", &serde_json::Value::Null, &checker, "key"),
+        Err(error) => vec![Problem::error(error)],
+    }
+}
+
+fn check_clock(document: &Document) -> Option<Problem> {
+    let instant = |key: &str| {
+        let value = document.value(&format!("/clock/{key}"));
+        value.as_str().and_then(|text| text.parse::<Timestamp>().ok())
+    };
+    if document.contains("/clock/duration") && document.contains("/clock/until") {
+        return Some(
+            Problem::error("`duration` and `until` both say when the run ends")
+                .at(document.key_place("/clock/until"))
+                .help("keep one of them"),
+        );
+    }
+    let (start, until) = (instant("start")?, instant("until")?);
+    (until <= start).then(|| {
+        Problem::error("the run ends before it starts: `until` is not after `start`")
+            .at(document.place("/clock/until"))
+    })
+}
+
+/// Builds each stage whose settings are sound, for what only the component itself can tell.
+fn build_once(document: &Document, drafts: &[Draft<'_>], sound: &[bool], problems: &mut Problems) {
+    let seed = document.value("/seed").as_u64().unwrap_or_default();
+    let run = Run { seed, instant: Timestamp::MIN };
+    for (ordinal, draft) in (0..).zip(drafts) {
+        let Some(component) = draft.component.filter(|_| sound[ordinal as usize]) else { continue };
+        let context = run.context(document, &draft.name, &draft.pointer, ordinal);
+        if let Err(found) = (component.build)(draft.settings(document), &context) {
+            problems.append(found);
+        }
+    }
+}
+
+/// The spec as a type; what passed the schema fits it.
+fn typed(document: &Document) -> Result<Spec, Problems> {
+    let mut value = document.value("");
+    if let Some(entries) = value.as_object_mut() {
+        entries.retain(|key, value| !key.starts_with("x-") && !value.is_null());
+    }
+    serde_json::from_value(value).map_err(|error| {
+        Problem::error(format!("the spec does not fit together: {error}"))
+            .at(document.key_place(""))
+            .into()
+    })
+}
+
+/// The stages in the order in which events get to them.
+fn planned(
+    document: &Document,
+    drafts: &[Draft<'_>],
+    conditions: &[Option<Condition>],
+    spec: &Spec,
+) -> Vec<PlannedStage> {
+    let order = edges::in_flow_order(drafts);
+    let mut stages = Vec::with_capacity(order.len());
+    for &index in &order {
+        let draft = &drafts[index];
+        let (Some(component), Some(stage)) = (draft.component, draft.spec(spec)) else { continue };
+        let place_of = |name: &String| order.iter().position(|&index| drafts[index].name == *name);
+        stages.push(PlannedStage {
+            name: draft.name.clone(),
+            kind: draft.kind,
+            component: component.clone(),
+            settings: draft.settings(document),
+            inputs: stage.inputs.iter().filter_map(place_of).collect(),
+            when: conditions[index].clone(),
+            parallelism: stage.parallelism,
+            order: stage.order,
+            idle_timeout: stage.idle_timeout.0,
+            pointer: draft.pointer.clone(),
+            ordinal: index as u64,
+        });
+    }
+    stages
+}
+
+#[cfg(test)]
+mod tests;

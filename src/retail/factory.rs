@@ -1,0 +1,295 @@
+//! The event factory: single events of any type, for load and shape. Each is valid and fits the
+//! recent ones that it refers to; what has to come before what is the world's business, not its.
+
+mod catalog;
+mod checkout;
+mod floor;
+mod marketing;
+mod online;
+mod operations;
+mod recent;
+mod stock;
+
+use super::envelope;
+use super::event_types::{EventType, description_of};
+use super::pattern::activity;
+use super::random::{Alias, Random};
+use super::weights::EventWeights;
+use crate::event::{Event, Fields, Prefix, Text, Timestamp, TraceIds, mix};
+use catalog::Catalog;
+use checkout::{Receipt, Sold};
+use floor::Visit;
+use marketing::Lead;
+use online::Order;
+use operations::{Hours, Truck};
+use recent::Recent;
+use stock::{Low, Stock};
+
+/// How large a world the ids are drawn from; ids go from 1 to these numbers, which are 1 or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Stores.
+    pub stores: u32,
+    /// Distribution centres.
+    pub dcs: u32,
+    /// Customers.
+    pub customers: u32,
+    /// Products.
+    pub products: u32,
+}
+
+impl Default for Volume {
+    fn default() -> Self {
+        Self { stores: 214, dcs: 8, customers: 500_000, products: 10_000 }
+    }
+}
+
+/// Makes events. The same seed, volume and calls make the same events; all state is in here and
+/// bounded, so that a copy is a snapshot.
+#[derive(Clone, Debug)]
+pub struct EventFactory {
+    volume: Volume,
+    source: Text,
+    random: Random,
+    trace_ids: TraceIds,
+    /// The number of the last id; one count serves all kinds of ids.
+    sequence: u64,
+    catalog: Catalog,
+    /// Stores by their traffic.
+    traffic: Alias,
+    receipts: Recent<Receipt>,
+    sold: Recent<Sold>,
+    visits: Recent<Visit>,
+    stock: Stock,
+    /// Stock that fell to 0 and was not yet reported.
+    empty: Recent<Low>,
+    /// Stock that fell to its reorder point and was not yet reordered.
+    low: Recent<Low>,
+    yard: Recent<Truck>,
+    leads: Recent<Lead>,
+    orders: Recent<Order>,
+    /// Whether each store is open, as far as that was told.
+    hours: Vec<Hours>,
+}
+
+/// Sets up an [`EventFactory`].
+#[derive(Clone, Debug)]
+pub struct EventFactoryBuilder {
+    volume: Volume,
+    seed: u64,
+    source: Text,
+    trace_ids: Option<TraceIds>,
+}
+
+impl EventFactoryBuilder {
+    /// The size of the world; every number has to be 1 or more.
+    #[must_use]
+    pub fn volume(self, volume: Volume) -> Self {
+        Self { volume, ..self }
+    }
+
+    /// How many stores there are, 1 or more; 214 by default.
+    #[must_use]
+    pub fn stores(mut self, stores: u32) -> Self {
+        self.volume.stores = stores;
+        self
+    }
+
+    /// How many distribution centres there are, 1 or more; 8 by default.
+    #[must_use]
+    pub fn dcs(mut self, dcs: u32) -> Self {
+        self.volume.dcs = dcs;
+        self
+    }
+
+    /// How many customers there are, 1 or more; 500 000 by default.
+    #[must_use]
+    pub fn customers(mut self, customers: u32) -> Self {
+        self.volume.customers = customers;
+        self
+    }
+
+    /// How many products there are, 1 or more; 10 000 by default.
+    #[must_use]
+    pub fn products(mut self, products: u32) -> Self {
+        self.volume.products = products;
+        self
+    }
+
+    /// What every choice derives from; 42 by default.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The `source` of the envelopes; `retail-datagen` by default.
+    #[must_use]
+    pub fn source(self, source: impl Into<Text>) -> Self {
+        Self { source: source.into(), ..self }
+    }
+
+    /// Where trace ids come from; by default from the seed, as the first origin.
+    #[must_use]
+    pub fn trace_ids(self, trace_ids: TraceIds) -> Self {
+        Self { trace_ids: Some(trace_ids), ..self }
+    }
+
+    /// The factory.
+    ///
+    /// # Panics
+    /// If one of the volumes is 0.
+    pub fn build(self) -> EventFactory {
+        let Volume { stores, dcs, customers, products } = self.volume;
+        assert!(
+            [stores, dcs, customers, products].iter().all(|volume| *volume > 0),
+            "a world without stores, centres, customers or products has no events"
+        );
+        let catalog = Catalog::new(mix(self.seed), self.volume);
+        let traffic: Vec<f64> = (1..=stores).map(|store| catalog.traffic(store)).collect();
+        EventFactory {
+            volume: self.volume,
+            source: self.source,
+            random: Random::new(self.seed, 0),
+            trace_ids: self.trace_ids.unwrap_or_else(|| TraceIds::new(self.seed, 0)),
+            sequence: 0,
+            catalog,
+            traffic: Alias::new(&traffic),
+            receipts: Recent::new(),
+            sold: Recent::new(),
+            visits: Recent::new(),
+            stock: Stock::new(mix(self.seed)),
+            empty: Recent::new(),
+            low: Recent::new(),
+            yard: Recent::new(),
+            leads: Recent::new(),
+            orders: Recent::new(),
+            hours: vec![Hours::Untold; stores as usize],
+        }
+    }
+}
+
+impl EventFactory {
+    /// A factory to set up.
+    pub fn builder() -> EventFactoryBuilder {
+        EventFactoryBuilder {
+            volume: Volume::default(),
+            seed: 42,
+            source: Text::from_static("retail-datagen"),
+            trace_ids: None,
+        }
+    }
+
+    /// One event of a type, at a time. Times should not go back from call to call.
+    pub fn generate_event(&mut self, event_type: EventType, now: Timestamp) -> Event {
+        let mut event = match event_type {
+            EventType::ReceiptCreated => self.receipt_created(now),
+            EventType::ReceiptLineAdded => self.receipt_line_added(now),
+            EventType::PaymentProcessed => self.payment_processed(now),
+            EventType::InventoryUpdated => self.inventory_updated(now),
+            EventType::StockoutDetected => self.stockout_detected(now),
+            EventType::ReorderTriggered => self.reorder_triggered(now),
+            EventType::CustomerEntered => self.customer_entered(now),
+            EventType::CustomerZoneChanged => self.customer_zone_changed(now),
+            EventType::BlePingDetected => self.ble_ping_detected(now),
+            EventType::TruckArrived => self.truck_arrived(now),
+            EventType::TruckDeparted => self.truck_departed(now),
+            EventType::StoreOpened => self.store_opened(now),
+            EventType::StoreClosed => self.store_closed(now),
+            EventType::AdImpression => self.ad_impression(now),
+            EventType::PromotionApplied => self.promotion_applied(now),
+            EventType::OnlineOrderCreated => self.online_order_created(now),
+            EventType::OnlineOrderPicked => self.online_order_picked(now),
+            EventType::OnlineOrderShipped => self.online_order_shipped(now),
+        };
+        envelope::fill(&mut event, event_type, None);
+        event
+    }
+
+    /// That many events of one time, their types drawn by weight.
+    pub fn generate_mixed_events(
+        &mut self,
+        count: usize,
+        now: Timestamp,
+        weights: &EventWeights,
+    ) -> Vec<Event> {
+        let mut events = Vec::with_capacity(count);
+        self.append_mixed_events(&mut events, count, now, weights);
+        events
+    }
+
+    /// The same, added to `events`.
+    pub fn append_mixed_events(
+        &mut self,
+        events: &mut Vec<Event>,
+        count: usize,
+        now: Timestamp,
+        weights: &EventWeights,
+    ) {
+        events.extend((0..count).map(|_| {
+            let event_type = self.draw_type(weights);
+            self.generate_event(event_type, now)
+        }));
+    }
+
+    /// A type, drawn by weight.
+    pub fn draw_type(&mut self, weights: &EventWeights) -> EventType {
+        weights.draw(&mut self.random)
+    }
+
+    /// Whether an event of a type should happen at that time: drawn with the probability that
+    /// [`activity`] gives, so nights and weekends are quieter.
+    pub fn should_generate_event(&mut self, event_type: EventType, now: Timestamp) -> bool {
+        self.random.chance(activity(event_type, now))
+    }
+
+    /// An event that is still to get its facts; with room for exactly the fields of its type.
+    fn blank(&mut self, event_type: EventType, now: Timestamp) -> Event {
+        let description = description_of(event_type);
+        let mut event = Event::new(description.key, self.trace_ids.next(now), now);
+        event.source.clone_from(&self.source);
+        event.payload = Fields::with_capacity(description.fields.len());
+        event
+    }
+
+    /// A new id; no two of a factory have the same number.
+    fn id(&mut self, prefix: Prefix, now: Timestamp) -> Text {
+        self.sequence += 1;
+        Text::stamped(prefix, now.as_seconds(), self.sequence)
+    }
+
+    fn any_store(&mut self) -> u32 {
+        self.traffic.draw(&mut self.random) as u32 + 1
+    }
+
+    fn any_customer(&mut self) -> u32 {
+        self.random.below(self.volume.customers) + 1
+    }
+}
+
+/// A place that holds stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Store(u32),
+    Dc(u32),
+}
+
+impl Place {
+    fn store(self) -> Option<u32> {
+        match self {
+            Self::Store(store) => Some(store),
+            Self::Dc(_) => None,
+        }
+    }
+
+    fn dc(self) -> Option<u32> {
+        match self {
+            Self::Store(_) => None,
+            Self::Dc(dc) => Some(dc),
+        }
+    }
+}
+
+/// Cents as the money of a payload: at most two decimals.
+fn money(cents: i64) -> f64 {
+    cents as f64 / 100.0
+}

@@ -1,0 +1,28 @@
+//! Rhai: what users write for rules and mappings. Compiled and checked when a spec is, run in a
+//! sandbox, with events, keyed state and timers that stay in Rust.
+
+mod call;
+mod check;
+mod compile;
+mod condition;
+mod duration;
+mod event;
+mod fields;
+mod fuse;
+mod output;
+mod random;
+mod sandbox;
+mod state;
+mod tables;
+mod timers;
+mod values;
+
+pub use call::Runner;
+pub use compile::{Function, Script};
+pub use condition::Condition;
+pub use event::EventHandle;
+pub use output::{Command, Emission, OutputHandle};
+pub use sandbox::{Sandbox, seed_of};
+pub use state::{KeyPart, KeyedState, StateHandle, StateKey};
+pub use tables::Table;
+pub use timers::{TimerId, Timers, TooManyTimers};

@@ -1,0 +1,383 @@
+//! `event` in scripts: the event itself, swapped in for a call and out after it, never converted
+//! as a whole.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rhai::{Array, Dynamic, Engine, ImmutableString};
+use rustc_hash::FxBuildHasher;
+
+use super::fields::Changes;
+use super::values::{
+    Names, ScriptResult, fields_from_rhai, from_rhai, map_to_rhai, text_to_rhai, to_rhai,
+};
+use crate::event::{Event, Fields, Key, RECEIPT_CREATED, Text, Timestamp, Value};
+use crate::problem::did_you_mean;
+
+/// The names that a script may write after `event.`: the ten of the envelope, and event time in
+/// milliseconds since 1970.
+pub(super) const EVENT_PROPERTIES: [&str; 11] = [
+    "event_type",
+    "payload",
+    "trace_id",
+    "ingest_timestamp",
+    "schema_version",
+    "source",
+    "correlation_id",
+    "partition_key",
+    "session_id",
+    "parent_event_id",
+    "time_ms",
+];
+
+/// The keys of an envelope that hold one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EnvelopeKey {
+    EventType,
+    TraceId,
+    IngestTimestamp,
+    SchemaVersion,
+    Source,
+    CorrelationId,
+    PartitionKey,
+    SessionId,
+    ParentEventId,
+}
+
+impl EnvelopeKey {
+    /// All of them, by name.
+    pub(super) const ALL: [(&str, Self); 9] = [
+        ("event_type", Self::EventType),
+        ("trace_id", Self::TraceId),
+        ("ingest_timestamp", Self::IngestTimestamp),
+        ("schema_version", Self::SchemaVersion),
+        ("source", Self::Source),
+        ("correlation_id", Self::CorrelationId),
+        ("partition_key", Self::PartitionKey),
+        ("session_id", Self::SessionId),
+        ("parent_event_id", Self::ParentEventId),
+    ];
+
+    /// The key of that name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, key)| *key)
+    }
+
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, key)| *key == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Sets a key of the envelope; returns what it was.
+pub(super) fn set_envelope(
+    key: EnvelopeKey,
+    event: &mut Event,
+    value: Value,
+) -> ScriptResult<Value> {
+    let name = key.name();
+    if let Some(place) = nullable(key, event) {
+        let value = match value {
+            Value::Null => None,
+            Value::Text(text) => Some(text),
+            other => {
+                let found = other.type_name();
+                return Err(format!("`{name}` is a string or `()`, not {found}").into());
+            }
+        };
+        return Ok(std::mem::replace(place, value).into());
+    }
+    let text = match value {
+        Value::Text(text) => text,
+        Value::Time(time) => Text::from(time.to_string()),
+        other => return Err(format!("`{name}` is a string, not {}", other.type_name()).into()),
+    };
+    let before = match key {
+        EnvelopeKey::EventType => {
+            let key = text.with_str(Key::intern).map_err(|error| error.to_string())?;
+            Text::from_static(std::mem::replace(&mut event.event_type, key).as_str()).into()
+        }
+        EnvelopeKey::IngestTimestamp => {
+            let time: Timestamp = text.with_str(str::parse)?;
+            std::mem::replace(&mut event.time, time).into()
+        }
+        EnvelopeKey::TraceId => std::mem::replace(&mut event.trace_id, text).into(),
+        EnvelopeKey::SchemaVersion => std::mem::replace(&mut event.schema_version, text).into(),
+        _ => std::mem::replace(&mut event.source, text).into(),
+    };
+    Ok(before)
+}
+
+fn nullable(key: EnvelopeKey, event: &mut Event) -> Option<&mut Option<Text>> {
+    match key {
+        EnvelopeKey::CorrelationId => Some(&mut event.correlation_id),
+        EnvelopeKey::PartitionKey => Some(&mut event.partition_key),
+        EnvelopeKey::SessionId => Some(&mut event.session_id),
+        EnvelopeKey::ParentEventId => Some(&mut event.parent_event_id),
+        _ => None,
+    }
+}
+
+/// The cell behind `event`: one per runner, and in it the event of the call.
+struct Cell {
+    event: Event,
+    /// False where the event is only looked at: in a condition, in a correlator.
+    writable: bool,
+    payload_changes: Changes,
+    /// The envelope's fields before the call set them, latest last.
+    envelope_changes: Vec<(EnvelopeKey, Value)>,
+    /// Event types as scripts compare them, so that reading one costs no allocation.
+    types: HashMap<Key, ImmutableString, FxBuildHasher>,
+    names: Names,
+}
+
+/// `event` in scripts.
+#[derive(Clone)]
+pub struct EventHandle(Arc<Mutex<Cell>>);
+
+/// `event.payload` in scripts.
+#[derive(Clone)]
+pub(super) struct PayloadHandle(Arc<Mutex<Cell>>);
+
+impl EventHandle {
+    /// A cell for the events of one runner, which the script may change or not.
+    pub fn new(writable: bool) -> Self {
+        Self(Arc::new(Mutex::new(Cell {
+            event: Event::new(RECEIPT_CREATED, Text::default(), Timestamp::default()),
+            writable,
+            payload_changes: Changes::default(),
+            envelope_changes: Vec::new(),
+            types: HashMap::default(),
+            names: Names::default(),
+        })))
+    }
+
+    /// Exchanges the cell's event with `event`: called before and after a call.
+    pub fn swap(&self, event: &mut Event) {
+        std::mem::swap(&mut lock(&self.0).event, event);
+    }
+
+    /// Makes the changes of the call that ended final.
+    pub fn keep_changes(&self) {
+        let mut cell = lock(&self.0);
+        cell.payload_changes.keep();
+        cell.envelope_changes.clear();
+    }
+
+    /// Takes the changes of the call that failed back.
+    pub fn undo_changes(&self) {
+        let Cell { event, payload_changes, envelope_changes, .. } = &mut *lock(&self.0);
+        payload_changes.undo(&mut event.payload);
+        while let Some((field, before)) = envelope_changes.pop() {
+            // What a field held, it can hold again.
+            let _ = set_envelope(field, event, before);
+        }
+    }
+
+    /// Reads the event of the call.
+    pub fn with_event<R>(&self, read: impl FnOnce(&Event) -> R) -> R {
+        read(&lock(&self.0).event)
+    }
+
+    fn get(&self, field: EnvelopeKey) -> Dynamic {
+        let cell = &mut *lock(&self.0);
+        let nullable = |text: &Option<Text>| text.as_ref().map_or(Dynamic::UNIT, text_to_rhai);
+        match field {
+            EnvelopeKey::EventType => {
+                let key = cell.event.event_type;
+                cell.types.entry(key).or_insert_with(|| key.as_str().into()).clone().into()
+            }
+            EnvelopeKey::IngestTimestamp => cell.event.time.to_string().into(),
+            EnvelopeKey::TraceId => text_to_rhai(&cell.event.trace_id),
+            EnvelopeKey::SchemaVersion => text_to_rhai(&cell.event.schema_version),
+            EnvelopeKey::Source => text_to_rhai(&cell.event.source),
+            EnvelopeKey::CorrelationId => nullable(&cell.event.correlation_id),
+            EnvelopeKey::PartitionKey => nullable(&cell.event.partition_key),
+            EnvelopeKey::SessionId => nullable(&cell.event.session_id),
+            EnvelopeKey::ParentEventId => nullable(&cell.event.parent_event_id),
+        }
+    }
+
+    fn set(&self, field: EnvelopeKey, value: &Dynamic) -> ScriptResult<()> {
+        let value = from_rhai(value)?;
+        let mut cell = writable(&self.0)?;
+        let before = set_envelope(field, &mut cell.event, value)?;
+        cell.envelope_changes.push((field, before));
+        Ok(())
+    }
+
+    fn time_ms(&self) -> i64 {
+        lock(&self.0).event.time.as_millis()
+    }
+
+    fn set_time_ms(&self, millis: i64) -> ScriptResult<()> {
+        let mut cell = writable(&self.0)?;
+        let before = std::mem::replace(&mut cell.event.time, Timestamp::from_millis(millis));
+        cell.envelope_changes.push((EnvelopeKey::IngestTimestamp, before.into()));
+        Ok(())
+    }
+
+    fn set_payload(&self, value: &Dynamic) -> ScriptResult<()> {
+        if let Some(payload) = value.read_lock::<PayloadHandle>() {
+            // `event.payload.x = 1` ends with setting `event.payload` to itself.
+            if Arc::ptr_eq(&payload.0, &self.0) {
+                return Ok(());
+            }
+        }
+        let fields = match value.as_map_ref() {
+            Ok(map) => fields_from_rhai(&map)?,
+            Err(found) => return Err(format!("`payload` is a map, not `{found}`").into()),
+        };
+        let Cell { event, payload_changes, .. } = &mut *writable(&self.0)?;
+        payload_changes.replace(&mut event.payload, fields);
+        Ok(())
+    }
+}
+
+impl PayloadHandle {
+    /// A copy of the payload.
+    pub(super) fn fields(&self) -> Fields {
+        lock(&self.0).event.payload.clone()
+    }
+
+    /// A name that exists nowhere is not in the payload either, and is not made by asking.
+    fn get_by_name(&self, name: &str) -> Dynamic {
+        let cell = lock(&self.0);
+        let field = cell.event.payload.iter().find(|(key, _)| key.as_str() == name);
+        field.map_or(Dynamic::UNIT, |(_, value)| to_rhai(value))
+    }
+
+    fn set_by_name(&self, name: &str, value: &Dynamic) -> ScriptResult<()> {
+        let key = lock(&self.0).names.key(name)?;
+        set(&self.0, key, value)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        lock(&self.0).event.payload.iter().any(|(key, _)| key.as_str() == name)
+    }
+
+    fn remove(&self, name: &str) -> ScriptResult<Dynamic> {
+        let Cell { event, payload_changes, names, .. } = &mut *writable(&self.0)?;
+        let removed = payload_changes.remove(&mut event.payload, names.key(name)?);
+        Ok(removed.as_ref().map_or(Dynamic::UNIT, to_rhai))
+    }
+
+    fn keys(&self) -> Array {
+        lock(&self.0).event.payload.iter().map(|(key, _)| key.as_str().into()).collect()
+    }
+}
+
+fn lock(cell: &Mutex<Cell>) -> MutexGuard<'_, Cell> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writable(cell: &Mutex<Cell>) -> ScriptResult<MutexGuard<'_, Cell>> {
+    let cell = lock(cell);
+    if cell.writable {
+        return Ok(cell);
+    }
+    Err("the event can only be read here; an enricher may change it".into())
+}
+
+/// What is said about a name after `event.` that no envelope has.
+pub(super) fn unknown_property(name: &str) -> (String, String) {
+    let message = format!("an event has no field `{name}`");
+    let help = match did_you_mean(name, EVENT_PROPERTIES) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("what is in the payload is read as `event.payload.{name}`"),
+    };
+    (message, help)
+}
+
+/// Teaches an engine what `event` is.
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<EventHandle>("event");
+    engine.register_type_with_name::<PayloadHandle>("payload");
+    for (name, field) in EnvelopeKey::ALL {
+        engine.register_get_set(
+            name,
+            move |event: &mut EventHandle| event.get(field),
+            move |event: &mut EventHandle, value: Dynamic| event.set(field, &value),
+        );
+    }
+    engine.register_get_set(
+        "time_ms",
+        |event: &mut EventHandle| event.time_ms(),
+        |event: &mut EventHandle, millis: i64| event.set_time_ms(millis),
+    );
+    engine.register_get("payload", |event: &mut EventHandle| PayloadHandle(event.0.clone()));
+    engine.register_set("payload", |event: &mut EventHandle, value: Dynamic| {
+        event.set_payload(&value)
+    });
+    engine.register_indexer_get(|_: &mut EventHandle, name: ImmutableString| {
+        unknown::<Dynamic>(&name)
+    });
+    engine.register_indexer_set(|_: &mut EventHandle, name: ImmutableString, _: Dynamic| {
+        unknown::<()>(&name)
+    });
+    engine.register_fn("to_string", |event: &mut EventHandle| event.with_event(Event::to_json));
+    engine.register_fn("to_debug", |event: &mut EventHandle| event.with_event(Event::to_json));
+
+    engine.register_fn("format_time", |millis: i64| Timestamp::from_millis(millis).to_string());
+    engine.register_fn("parse_time", |text: &str| -> ScriptResult<i64> {
+        Ok(text.parse::<Timestamp>()?.as_millis())
+    });
+
+    engine.register_indexer_get(|payload: &mut PayloadHandle, name: ImmutableString| {
+        payload.get_by_name(&name)
+    });
+    engine.register_indexer_set(
+        |payload: &mut PayloadHandle, name: ImmutableString, value: Dynamic| {
+            payload.set_by_name(&name, &value)
+        },
+    );
+    engine
+        .register_fn("contains", |payload: &mut PayloadHandle, name: &str| payload.contains(name));
+    engine.register_fn("remove", |payload: &mut PayloadHandle, name: &str| payload.remove(name));
+    engine.register_fn("keys", |payload: &mut PayloadHandle| payload.keys());
+    engine.register_fn("len", |payload: &mut PayloadHandle| {
+        lock(&payload.0).event.payload.len() as i64
+    });
+    engine.register_fn("to_map", |payload: &mut PayloadHandle| map_to_rhai(&payload.fields()));
+    engine.register_fn("to_string", |payload: &mut PayloadHandle| json(payload));
+    engine.register_fn("to_debug", |payload: &mut PayloadHandle| json(payload));
+}
+
+/// Makes the fields that a script names quick to get at: each a property with its key, where
+/// others are looked up by name.
+pub(super) fn register_field(engine: &mut Engine, name: &str, key: Key) {
+    engine.register_get_set(
+        name,
+        move |payload: &mut PayloadHandle| get(&payload.0, key),
+        move |payload: &mut PayloadHandle, value: Dynamic| set(&payload.0, key, &value),
+    );
+}
+
+/// The same for `event.payload.name` that was made one property of the event.
+pub(super) fn register_fused(engine: &mut Engine, property: &str, key: Key) {
+    engine.register_get_set(
+        property,
+        move |event: &mut EventHandle| get(&event.0, key),
+        move |event: &mut EventHandle, value: Dynamic| set(&event.0, key, &value),
+    );
+}
+
+fn get(cell: &Mutex<Cell>, key: Key) -> Dynamic {
+    lock(cell).event.payload.get(key).map_or(Dynamic::UNIT, to_rhai)
+}
+
+fn set(cell: &Mutex<Cell>, key: Key, value: &Dynamic) -> ScriptResult<()> {
+    let value = from_rhai(value)?;
+    let Cell { event, payload_changes, .. } = &mut *writable(cell)?;
+    payload_changes.set(&mut event.payload, key, value);
+    Ok(())
+}
+
+fn json(payload: &PayloadHandle) -> String {
+    serde_json::to_string(&payload.fields()).unwrap_or_default()
+}
+
+fn unknown<T>(name: &str) -> ScriptResult<T> {
+    let (message, help) = unknown_property(name);
+    Err(format!("{message}; {help}").into())
+}

@@ -1,0 +1,86 @@
+//! The engine that scripts run in: no files, network, clock or ambient randomness; everything
+//! bounded.
+
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use rhai::packages::{
+    BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
+    BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
+};
+use rhai::{Engine, OptimizationLevel, module_resolvers::DummyModuleResolver};
+use rustc_hash::FxHasher;
+
+use super::{event, output, random, state};
+use crate::event::mix;
+
+/// Operations of one call: an endless loop is stopped after some ten milliseconds. A copy is one
+/// operation however large it is, so that the bounds on sizes below are bounds on time, too.
+const OPERATIONS_MAX: u64 = 200_000;
+/// How deep functions may call each other.
+const CALLS_MAX: usize = 32;
+/// How deep an expression may nest, outside and inside a function.
+pub(super) const EXPRESSION_DEPTH_MAX: (usize, usize) = (64, 48);
+/// The longest string, in bytes.
+const STRING_BYTES_MAX: usize = 1 << 16;
+/// How many elements an array or a map may have, nested ones included.
+const ELEMENTS_MAX: usize = 4_096;
+/// How many variables may be in scope.
+const VARIABLES_MAX: usize = 256;
+/// How many functions a script may define.
+const FUNCTIONS_MAX: usize = 256;
+
+/// What the engine brings along and a script may not have: each makes a run unrepeatable, reaches
+/// outside, or hides code from the checks.
+const DISABLED: [&str; 6] = ["eval", "import", "export", "timestamp", "sleep", "exit"];
+
+/// A Rhai engine for the scripts of one stage.
+pub struct Sandbox {
+    pub(super) engine: Engine,
+}
+
+impl Sandbox {
+    /// An engine whose `rand()` and `rand_int(from, to)` derive from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let mut engine = Engine::new_raw();
+        LanguageCorePackage::new().register_into_engine(&mut engine);
+        rhai::packages::ArithmeticPackage::new().register_into_engine(&mut engine);
+        BasicStringPackage::new().register_into_engine(&mut engine);
+        BasicIteratorPackage::new().register_into_engine(&mut engine);
+        BasicFnPackage::new().register_into_engine(&mut engine);
+        LogicPackage::new().register_into_engine(&mut engine);
+        BasicMathPackage::new().register_into_engine(&mut engine);
+        BasicArrayPackage::new().register_into_engine(&mut engine);
+        BasicMapPackage::new().register_into_engine(&mut engine);
+        MoreStringPackage::new().register_into_engine(&mut engine);
+        for symbol in DISABLED {
+            engine.disable_symbol(symbol);
+        }
+        engine
+            .set_module_resolver(DummyModuleResolver::new())
+            .set_strict_variables(true)
+            .set_fast_operators(true)
+            .set_optimization_level(OptimizationLevel::None)
+            .set_max_operations(OPERATIONS_MAX)
+            .set_max_call_levels(CALLS_MAX)
+            .set_max_expr_depths(EXPRESSION_DEPTH_MAX.0, EXPRESSION_DEPTH_MAX.1)
+            .set_max_string_size(STRING_BYTES_MAX)
+            .set_max_array_size(ELEMENTS_MAX)
+            .set_max_map_size(ELEMENTS_MAX)
+            .set_max_variables(VARIABLES_MAX)
+            .set_max_functions(FUNCTIONS_MAX)
+            .set_max_modules(0);
+        engine.on_print(|text| tracing::debug!(target: "script", "{text}"));
+        engine.on_debug(|text, _, position| tracing::debug!(target: "script", %position, "{text}"));
+        random::register(&mut engine, seed);
+        event::register(&mut engine);
+        state::register(&mut engine);
+        output::register(&mut engine);
+        Self { engine }
+    }
+}
+
+/// The seed of what is random in a stage: stages of one pipeline get unrelated streams, and the
+/// same ones in each run.
+pub fn seed_of(pipeline: u64, stage: &str) -> u64 {
+    mix(pipeline ^ BuildHasherDefault::<FxHasher>::default().hash_one(stage))
+}

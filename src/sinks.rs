@@ -1,0 +1,5 @@
+//! Sinks: one file each.
+
+pub mod blackhole;
+pub mod console;
+pub mod file;

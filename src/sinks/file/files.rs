@@ -1,0 +1,377 @@
+//! The open files of a sink: which are open, when one is full, and how it gets its final name.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::write::GzEncoder;
+use indexmap::IndexMap;
+
+use super::{FileSink, Mode, Rotate, Template};
+use crate::event::{Event, JsonWriter, Timestamp};
+use crate::stage::{Failure, Outcome, StageError};
+
+/// What a file that is not complete has at the end of its name.
+const PART: &str = ".part";
+
+/// All files of one sink.
+pub(super) struct Files {
+    settings: FileSink,
+    template: Template,
+    open: HashMap<String, OpenFile>,
+    /// The files of this run that wait for their final names (`mode: replace`), open or not.
+    replacing: HashSet<String>,
+    /// Counts uses, to find the file that was not used for longest.
+    uses: u64,
+    json: JsonWriter,
+}
+
+struct OpenFile {
+    file: File,
+    /// Where it is now.
+    path: PathBuf,
+    /// The name it gets when it is complete; none where it has it already.
+    becomes: Option<PathBuf>,
+    events: u64,
+    /// Before they are packed.
+    bytes: u64,
+    /// When its span of event time ends.
+    span_end: Option<Timestamp>,
+    last_use: u64,
+}
+
+impl Files {
+    /// No file is open yet.
+    pub(super) fn new(settings: FileSink, template: Template) -> Self {
+        let json = JsonWriter::new();
+        let (open, replacing) = (HashMap::new(), HashSet::new());
+        Self { settings, template, open, replacing, uses: 0, json }
+    }
+
+    /// Whether files are packed.
+    pub(super) fn packs(&self) -> bool {
+        self.settings.packs()
+    }
+
+    /// How many files are open.
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Opens the file where there can be only one, so that a run that cannot write ends before it
+    /// begins.
+    pub(super) fn open(&mut self) -> Result<(), StageError> {
+        match self.template.fixed().map(str::to_owned) {
+            Some(path) => self.file(&path).map(|_| ()).map_err(StageError),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes events to their files, each file's in their order.
+    pub(super) fn write(&mut self, events: &[Event]) -> Outcome {
+        let mut failed = Vec::new();
+        for (path, places) in self.by_path(events) {
+            let mut written = 0;
+            match self.write_to(&path, events, &places, &mut written) {
+                Ok(()) => {}
+                Err(Fault::Closed) => return Outcome::Closed,
+                Err(Fault::Io(message)) => {
+                    let failure = Failure::new("io", message);
+                    failed.extend(places[written..].iter().map(|at| (*at, failure.clone())));
+                }
+            }
+        }
+        match failed.first() {
+            None => Outcome::Delivered,
+            Some((_, failure)) if failed.len() == events.len() => {
+                Outcome::Rejected(failure.clone())
+            }
+            Some(_) => {
+                failed.sort_unstable_by_key(|(place, _)| *place);
+                Outcome::Except(failed)
+            }
+        }
+    }
+
+    /// Completes all files.
+    pub(super) fn close(&mut self) -> Result<(), StageError> {
+        let mut result = Ok(());
+        let paths: Vec<_> = self.open.keys().cloned().collect();
+        for path in paths {
+            result = result.and(self.complete(&path));
+        }
+        for path in std::mem::take(&mut self.replacing) {
+            let part = with_part(Path::new(&path));
+            result = result.and(rename(&part, Path::new(&path)));
+        }
+        result.map_err(StageError)
+    }
+
+    /// The places of the events of each path.
+    fn by_path(&self, events: &[Event]) -> IndexMap<String, Vec<usize>> {
+        let mut groups: IndexMap<String, Vec<usize>> = IndexMap::new();
+        if let Some(path) = self.template.fixed() {
+            groups.insert(path.to_owned(), (0..events.len()).collect());
+            return groups;
+        }
+        let mut path = String::new();
+        for (place, event) in events.iter().enumerate() {
+            self.template.render(event, &mut path);
+            match groups.get_mut(&path) {
+                Some(places) => places.push(place),
+                None => drop(groups.insert(path.clone(), vec![place])),
+            }
+        }
+        groups
+    }
+
+    /// Writes the events at `places`; `written` counts those that are in the file.
+    fn write_to(
+        &mut self,
+        path: &str,
+        events: &[Event],
+        places: &[usize],
+        written: &mut usize,
+    ) -> Result<(), Fault> {
+        let (mut lines, mut count) = (Vec::new(), 0);
+        for place in places {
+            let event = &events[*place];
+            self.json.clear();
+            self.json.line(event);
+            let bytes = self.json.as_bytes().len() as u64;
+            if let Some(rotate) = self.settings.rotate {
+                let pending = (count as u64, lines.len() as u64);
+                if self.file(path)?.is_full(&rotate, pending, event, bytes) {
+                    self.append(path, &mut lines, &mut count, written)?;
+                    self.complete(path)?;
+                }
+                let file = self.file(path)?;
+                file.span_end = file.span_end.or_else(|| span_end(&rotate, event.time));
+            }
+            lines.extend_from_slice(self.json.as_bytes());
+            count += 1;
+        }
+        self.append(path, &mut lines, &mut count, written)
+    }
+
+    /// Hands lines to the operating system.
+    fn append(
+        &mut self,
+        path: &str,
+        lines: &mut Vec<u8>,
+        count: &mut usize,
+        written: &mut usize,
+    ) -> Result<(), Fault> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let packed = if self.packs() { Some(gzip_member(lines)?) } else { None };
+        let open = self.file(path)?;
+        open.append(packed.as_deref().unwrap_or(lines))?;
+        open.events += *count as u64;
+        open.bytes += lines.len() as u64;
+        *written += std::mem::take(count);
+        lines.clear();
+        Ok(())
+    }
+
+    /// The open file of a path, opened if need be. The error is a message that names the path.
+    fn file(&mut self, path: &str) -> Result<&mut OpenFile, String> {
+        self.uses += 1;
+        if !self.open.contains_key(path) {
+            self.make_room()?;
+            let file = self.opened(Path::new(path), path)?;
+            self.open.insert(path.to_owned(), file);
+        }
+        let uses = self.uses;
+        let open = self.open.get_mut(path).ok_or_else(|| format!("`{path}` is not open"))?;
+        open.last_use = uses;
+        Ok(open)
+    }
+
+    fn opened(&mut self, path: &Path, name: &str) -> Result<OpenFile, String> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| {
+                format!("cannot make the folder `{}`: {error}", folder.display())
+            })?;
+        }
+        let mut how = OpenOptions::new();
+        let (now, becomes) = match (self.settings.rotate, self.settings.mode) {
+            (Some(_), _) => {
+                let numbered = next_numbered(path)
+                    .map_err(|error| format!("cannot number `{name}`: {error}"))?;
+                how.append(true).create_new(true);
+                (with_part(&numbered), Some(numbered))
+            }
+            (None, Mode::Append) => {
+                how.append(true).create(true).read(true);
+                (path.to_owned(), None)
+            }
+            (None, Mode::Replace) => {
+                // Opened before in this run, it goes on; left by an earlier one, it is emptied.
+                if self.replacing.insert(name.to_owned()) {
+                    how.write(true).create(true).truncate(true);
+                } else {
+                    how.append(true);
+                }
+                (with_part(path), None)
+            }
+        };
+        let readable = self.settings.rotate.is_none() && self.settings.mode == Mode::Append;
+        let mut file = open_for_writing(&how, &now)
+            .map_err(|error| format!("cannot write `{}`: {error}", now.display()))?;
+        if readable && !self.packs() {
+            end_torn_line(&mut file)
+                .map_err(|error| format!("cannot write `{}`: {error}", now.display()))?;
+        }
+        let (events, bytes, span_end) = (0, 0, None);
+        Ok(OpenFile { file, path: now, becomes, events, bytes, span_end, last_use: self.uses })
+    }
+
+    /// Closes the file that was not used for longest, if there are as many as there may be.
+    fn make_room(&mut self) -> Result<(), String> {
+        if self.open.len() < self.settings.max_open_files.max(1) {
+            return Ok(());
+        }
+        let oldest = self.open.iter().min_by_key(|(_, open)| open.last_use);
+        match oldest.map(|(path, _)| path.clone()) {
+            Some(path) => self.complete(&path),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes a file, and gives it its final name where it has one to get.
+    fn complete(&mut self, path: &str) -> Result<(), String> {
+        let Some(open) = self.open.remove(path) else { return Ok(()) };
+        if self.settings.fsync {
+            open.file
+                .sync_all()
+                .map_err(|error| format!("cannot sync `{}`: {error}", open.path.display()))?;
+        }
+        match open.becomes {
+            Some(_) if open.events == 0 => fs::remove_file(&open.path)
+                .map_err(|error| format!("cannot remove `{}`: {error}", open.path.display())),
+            Some(becomes) => rename(&open.path, &becomes),
+            None => Ok(()),
+        }
+    }
+}
+
+impl OpenFile {
+    /// Whether an event of so many bytes has to go into the next file. `pending` events and bytes
+    /// are as good as in this one.
+    fn is_full(&self, rotate: &Rotate, pending: (u64, u64), event: &Event, bytes: u64) -> bool {
+        let events = self.events + pending.0;
+        events > 0
+            && (rotate.max_events.is_some_and(|max| events >= max)
+                || rotate.max_bytes.is_some_and(|max| self.bytes + pending.1 + bytes > max)
+                || self.span_end.is_some_and(|end| event.time >= end))
+    }
+
+    /// Appends all of it, or takes back what was left of a write that failed.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let before = self.file.metadata().map(|file| file.is_file().then_some(file.len()));
+        self.file.write_all(bytes).map_err(|error| {
+            if let Ok(Some(length)) = before {
+                // The write's own error is the one to report.
+                let _ = self.file.set_len(length);
+                let _ = self.file.seek(SeekFrom::End(0));
+            }
+            match error.kind() {
+                io::ErrorKind::BrokenPipe => Fault::Closed,
+                _ => Fault::Io(format!("cannot write `{}`: {error}", self.path.display())),
+            }
+        })
+    }
+}
+
+/// Why events are not in their file.
+enum Fault {
+    /// The reader of a pipe is gone.
+    Closed,
+    /// The message names the path.
+    Io(String),
+}
+
+impl From<String> for Fault {
+    fn from(message: String) -> Self {
+        Self::Io(message)
+    }
+}
+
+fn gzip_member(lines: &[u8]) -> Result<Vec<u8>, String> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder
+        .write_all(lines)
+        .and_then(|()| encoder.finish())
+        .map_err(|error| format!("cannot compress: {error}"))
+}
+
+fn open_for_writing(how: &OpenOptions, path: &Path) -> io::Result<File> {
+    match how.open(path) {
+        // A pipe or a device may be written and not read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            how.clone().read(false).open(path)
+        }
+        opened => opened,
+    }
+}
+
+/// Ends a last line that a crash cut short, so that it does not spoil the next one.
+fn end_torn_line(file: &mut File) -> io::Result<()> {
+    let kind = file.metadata()?;
+    if !kind.is_file() || kind.len() == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    match file.read_exact(&mut last) {
+        Ok(()) if last != *b"\n" => file.write_all(b"\n"),
+        // A file that may be written and not read is taken as it is.
+        _ => Ok(()),
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), String> {
+    fs::rename(from, to).map_err(|error| {
+        format!("cannot rename `{}` to `{}`: {error}", from.display(), to.display())
+    })
+}
+
+fn with_part(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(PART);
+    name.into()
+}
+
+/// When the span of event time ends that an instant lies in.
+fn span_end(rotate: &Rotate, time: Timestamp) -> Option<Timestamp> {
+    let span = i64::try_from(rotate.every?.0.as_millis()).unwrap_or(i64::MAX).max(1);
+    let spans = time.as_millis().div_euclid(span).saturating_add(1);
+    Some(Timestamp::from_millis(spans.saturating_mul(span)))
+}
+
+/// The path with the next number that no file has, complete or not: `events-00001.ndjson`.
+fn next_numbered(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // What comes after the first dot is the ending; a dot in front belongs to the name.
+    let dot = name.char_indices().skip(1).find(|(_, character)| *character == '.');
+    let (stem, ending) = name.split_at(dot.map_or(name.len(), |(place, _)| place));
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut last = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?.file_name();
+        let number = entry.to_str().and_then(|entry| {
+            let entry = entry.strip_suffix(PART).unwrap_or(entry);
+            entry.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(ending)?.parse().ok()
+        });
+        last = last.max(number.unwrap_or(0_u64));
+    }
+    Ok(path.with_file_name(format!("{stem}-{:05}{ending}", last + 1)))
+}

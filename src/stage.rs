@@ -1,0 +1,227 @@
+//! The five kinds of stage. The kinds are closed, the components behind them are open: the graph
+//! drives these traits and cannot tell a plugin from a built-in.
+//!
+//! Cores are synchronous and know neither streams nor clocks; only sources and sinks may wait.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::clock::Clock;
+use crate::dead_letter::Failures;
+use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
+
+pub use crate::failure::Failure;
+
+/// A built stage of one of the five kinds.
+pub enum Stage {
+    /// Makes or reads events.
+    Source(Box<dyn Source>),
+    /// Changes or drops events one by one.
+    Enricher(Box<dyn Enricher>),
+    /// Derives events from several.
+    Correlator(Box<dyn Correlator>),
+    /// Groups events.
+    Batcher(Box<dyn Batcher>),
+    /// Hands events to the outside.
+    Sink(Box<dyn Sink>),
+}
+
+/// Makes or reads events. It is polled only when downstream has room, and dropped between two
+/// batches to stop it.
+pub trait Source: Send {
+    /// The batches, each with its watermark and a token from `cx.ledger`. An error ends the source
+    /// and fails the run; what came before it is still delivered.
+    fn batches(self: Box<Self>, cx: SourceContext)
+    -> BoxStream<'static, Result<Batch, StageError>>;
+}
+
+/// What a source is given when it starts.
+#[derive(Clone)]
+pub struct SourceContext {
+    /// The stage's name in the spec.
+    pub stage: String,
+    /// Paces generated events; wall time for events that have none.
+    pub clock: Clock,
+    /// The instant at which event time ends, if it does: a generator makes nothing at or after it.
+    pub end: Option<Timestamp>,
+    /// Issues the tokens.
+    pub ledger: Ledger,
+    /// Trace ids for events that have none.
+    pub trace_ids: TraceIds,
+    /// Takes input that is no event.
+    pub failures: Failures,
+    /// How many events a batch should hold at most.
+    pub batch_events: usize,
+}
+
+/// Changes events one by one, or drops them. Several instances may run beside each other.
+pub trait Enricher: Send {
+    /// Looks at each row; what is to go is marked with its verdict, never taken out in silence.
+    fn enrich(&mut self, rows: &mut Rows<'_>);
+}
+
+/// The events of a batch that an enricher is to look at: all of them, or those its `when:` lets in.
+pub struct Rows<'a> {
+    events: &'a mut [Event],
+    selected: Option<&'a [u32]>,
+    verdicts: Vec<(u32, Verdict)>,
+}
+
+/// What becomes of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Keep,
+    /// It is dropped on purpose, and counted as filtered.
+    Drop,
+    /// It could not be processed, and becomes a dead letter.
+    Fail(Failure),
+}
+
+impl<'a> Rows<'a> {
+    /// All events, or those at the selected places (ascending).
+    pub fn new(events: &'a mut [Event], selected: Option<&'a [u32]>) -> Self {
+        Self { events, selected, verdicts: Vec::new() }
+    }
+
+    /// Judges every row.
+    pub fn for_each(&mut self, mut judge: impl FnMut(&mut Event) -> Verdict) {
+        for row in 0..self.len() {
+            let verdict = judge(self.get_mut(row));
+            self.judge(row, verdict);
+        }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.selected.map_or(self.events.len(), <[u32]>::len)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One row.
+    pub fn get_mut(&mut self, row: usize) -> &mut Event {
+        let place = self.place(row);
+        &mut self.events[place]
+    }
+
+    /// Judges one row; rows without a verdict are kept.
+    pub fn judge(&mut self, row: usize, verdict: Verdict) {
+        if verdict != Verdict::Keep {
+            self.verdicts.push((self.place(row) as u32, verdict));
+        }
+    }
+
+    /// The verdicts other than [`Verdict::Keep`], by place in the batch.
+    pub fn into_verdicts(self) -> Vec<(u32, Verdict)> {
+        self.verdicts
+    }
+
+    fn place(&self, row: usize) -> usize {
+        self.selected.map_or(row, |selected| selected[row] as usize)
+    }
+}
+
+/// Derives events from several, with keyed state and timers in event time.
+///
+/// Events come in the order of their times. Before an event at `t`, timers due before `t` have
+/// fired; an event at the very instant of a timer is seen first.
+pub trait Correlator: Send {
+    /// Sees an event, or fails on it: then the event becomes a dead letter, and what was emitted
+    /// for it is dropped.
+    fn observe(&mut self, event: &Event, out: &mut Output) -> Result<(), Failure>;
+
+    /// When the next timer is due.
+    fn next_timer(&self) -> Option<Timestamp>;
+
+    /// Fires all timers due at or before `until`, in the order of their times.
+    fn advance(&mut self, until: Timestamp, out: &mut Output);
+
+    /// Sees the end of the stream; timers that are still open will not fire, and are returned as a
+    /// count.
+    fn drain(&mut self, end: Timestamp, out: &mut Output) -> u64;
+
+    /// Whether events pass through, or only what is derived from them.
+    fn passes_through(&self) -> bool {
+        true
+    }
+}
+
+/// What a correlator says: derived events, and failures that belong to no single event.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Derived events, in order; made with [`Event::caused_by`] while an event is observed, so
+    /// that they share its token.
+    pub events: Vec<Event>,
+    /// What went wrong in a timer or at the end.
+    pub failures: Vec<Failure>,
+}
+
+/// Decides where one batch ends and the next begins; the graph holds the events. Its time is wall
+/// time in a paced run and event time at full speed; the graph tells it which.
+pub trait Batcher: Send {
+    /// Whether the open batch has to go before this event, which would make it too large.
+    fn goes_before(&mut self, event: &Event) -> bool;
+
+    /// Adds an event to the open batch, and may set its partition key. Says whether the batch is
+    /// complete with it.
+    fn push(&mut self, event: &mut Event, now: Timestamp) -> bool;
+
+    /// When the open batch has to go, complete or not; none while it is empty.
+    fn deadline(&self) -> Option<Timestamp>;
+
+    /// The open batch went out; the next one is empty.
+    fn reset(&mut self);
+}
+
+/// Hands events to the outside. Retry, breaker, buffer and dead letters are the delivery's work.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Gets ready: opens, connects. Called once before the first write.
+    async fn open(&self) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Writes a batch and says what became of it. A batch that is reported as delivered is with
+    /// the receiver.
+    async fn write(&self, batch: &Batch) -> Outcome;
+
+    /// Finishes what is half done. Called once after the last write.
+    async fn close(&self) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Whether a default batcher should stand before it: yes for the network, no for local sinks.
+    fn wants_batches(&self) -> bool {
+        false
+    }
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is with the receiver.
+    Delivered,
+    /// All of it but these, by their place in the batch.
+    Except(Vec<(usize, Failure)>),
+    /// Nothing of it, and nothing of it ever will be.
+    Rejected(Failure),
+    /// Nothing can be written any more: the receiver is gone, as a closed pipe is. The run ends
+    /// without an error.
+    Closed,
+}
+
+/// Why a stage cannot go on at all. It fails the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageError(pub String);
+
+impl std::fmt::Display for StageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StageError {}

@@ -1,0 +1,103 @@
+//! `engine new`
+
+use crate::harness::{Ended, Test};
+
+const CONFIG: &str = r#"{
+  "seed": 7,
+  "volume": { "stores": 50, "dcs": 3, "total_customers": 900 },
+  "realtime": {
+    "emit_interval_ms": 250,
+    "burst": 20,
+    "azure_connection_string": "Endpoint=sb://x/;SharedAccessKey=hunter2",
+    "max_batch_size": 128,
+    "batch_timeout_ms": 700,
+    "retry_attempts": 3,
+    "backoff_multiplier": 2.0,
+    "circuit_breaker_enabled": true,
+    "monitoring_interval": 30,
+    "max_buffer_size": 10000,
+    "enable_dead_letter_queue": false,
+    "emit_intervall": 3
+  },
+  "stream": { "hub": "retail-events" }
+}"#;
+
+/// The file that was written, run for a few events.
+fn rerun(ended: &Ended) -> Ended {
+    let yaml = ended.read("shop.yaml");
+    let arguments = ["run", "shop.yaml", "--speed", "max", "--events", "50"];
+    Test::new(&arguments).file("shop.yaml", &yaml).run()
+}
+
+#[test]
+fn a_new_pipeline_runs() {
+    let ended = Test::new(&["new", "shop"]).run().exits(0).says("wrote shop.yaml");
+    rerun(&ended).exits(0).prints_lines(50).prints("high_value");
+}
+
+#[test]
+fn a_file_that_is_there_is_not_replaced_without_force() {
+    let test = |arguments: &[&str]| Test::new(arguments).file("shop.yaml", "mine");
+    let ended = test(&["new", "shop"]).run().exits(2).says("--force");
+    assert_eq!(ended.read("shop.yaml"), "mine");
+    let ended = test(&["new", "shop.yaml", "--force"]).run().exits(0);
+    assert!(ended.read("shop.yaml").contains("name: shop"));
+    Test::new(&["new", "no/such/shop"]).run().exits(1).says("cannot write");
+}
+
+#[test]
+fn the_schema_line_names_a_schema_that_is_there() {
+    let ended = Test::new(&["new", "pipelines/shop"])
+        .file("schemas/pipeline.schema.json", "{}")
+        .file("pipelines/other.yaml", "")
+        .run()
+        .exits(0);
+    let line = "# yaml-language-server: $schema=../schemas/pipeline.schema.json\n";
+    assert!(ended.read("pipelines/shop.yaml").starts_with(line));
+    let ended = Test::new(&["new", "shop"]).run().exits(0);
+    assert!(ended.read("shop.yaml").contains("engine schema pipeline >"));
+}
+
+#[test]
+fn a_configuration_becomes_a_pipeline_and_what_has_no_place_is_told() {
+    let arguments = ["new", "shop", "--from", "config.json"];
+    let ended = Test::new(&arguments).file("config.json", CONFIG).run().exits(0);
+    let yaml = ended.read("shop.yaml");
+    for line in [
+        "seed: 7 ",
+        "stores: 50\n",
+        "dcs: 3\n",
+        "customers: 900\n",
+        "emit_interval_ms: 250\n",
+        "burst: 20 ",
+        "max_batch_size: 128\n",
+        "batch_timeout_ms: 700\n",
+        "dead_letter: off ",
+    ] {
+        assert!(yaml.contains(line), "no {line:?} in\n{yaml}");
+    }
+    assert!(!yaml.contains("hunter2") && !yaml.contains("Endpoint"));
+    rerun(&ended).exits(0).prints_lines(50);
+    let ended = ended
+        .says("`azure_connection_string` was left out: it is a secret")
+        .says("unknown key `emit_intervall`")
+        .says("did you mean `emit_interval_ms`?")
+        .never_says("hunter2");
+    let no_place = "has no place in the pipeline yet";
+    ["retry_attempts", "backoff_multiplier", "circuit_breaker_enabled", "monitoring_interval"]
+        .into_iter()
+        .chain(["max_buffer_size", "hub"])
+        .fold(ended, |ended, key| ended.says(&format!("`{key}` {no_place}")));
+}
+
+#[test]
+fn a_configuration_of_wrong_values_is_refused() {
+    let from = |config: &str| {
+        Test::new(&["new", "shop", "--from", "config.json"]).file("config.json", config).run()
+    };
+    let ended = from(r#"{ "realtime": { "burst": "many" } }"#).exits(2);
+    let ended = ended.says("`burst` is not a whole number").says("config.json:1:");
+    assert_eq!(ended.files(), ["config.json"]);
+    from(r#"{ "realtime": { "burst": 0 } }"#).exits(2).says("burst");
+    from("{").exits(2).says("config.json:1:");
+}

@@ -1,0 +1,88 @@
+//! Imports go only downward. The order below is the order of `src/README.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules from the ground up; each may import those before it, and itself.
+const FLOORS: &[&[&str]] = &[
+    &["event"],
+    &["clock", "control", "failure", "kind", "problem", "retail"],
+    &["spec", "script"],
+    &["monitor", "dead_letter", "stage", "component"],
+    &["sources", "enrichers", "correlators", "batchers", "sinks", "delivery"],
+    &["registry"],
+    &["plan"],
+    &["graph"],
+    &["runtime"],
+    &["engine"],
+    &["cli", "main"],
+];
+
+fn rank(module: &str) -> Option<usize> {
+    FLOORS.iter().flat_map(|floor| floor.iter()).position(|name| *name == module)
+}
+
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, files);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The top-level modules that a line names: `crate::x`, or `engine::x` in the binary.
+fn imports(line: &str) -> impl Iterator<Item = &str> {
+    ["crate::", "engine::"].into_iter().flat_map(move |root| {
+        line.match_indices(root).filter_map(move |(place, _)| {
+            let before = line[..place].chars().next_back();
+            let is_path_start = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
+            let rest = &line[place + root.len()..];
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            (is_path_start && end > 0).then_some(&rest[..end])
+        })
+    })
+}
+
+#[test]
+fn imports_go_only_downward() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let relative = file.strip_prefix(&source).unwrap();
+        let top = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        if top == "lib" {
+            continue;
+        }
+        let floor = rank(top).unwrap_or_else(|| panic!("src/{top} stands on no floor"));
+        let text = fs::read_to_string(&file).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            if line.starts_with("#[cfg(test)]") || line.trim_start().starts_with("//") {
+                if line.starts_with("#[cfg(test)]") {
+                    break;
+                }
+                continue;
+            }
+            for import in imports(line) {
+                if rank(import).is_some_and(|imported| imported > floor) {
+                    let place = format!("src/{}:{}", relative.display(), number + 1);
+                    wrong.push(format!("{place}: `{top}` imports `{import}`, which is above it"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that go up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_of_the_library_stands_on_a_floor() {
+    let library = include_str!("../../src/lib.rs");
+    for line in library.lines().filter_map(|line| line.trim().strip_prefix("pub mod ")) {
+        let module = line.trim_end_matches(';');
+        assert!(rank(module).is_some(), "`{module}` stands on no floor");
+    }
+}

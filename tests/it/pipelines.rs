@@ -1,0 +1,185 @@
+//! Every pipeline that we ship runs, its events keep the contract, and its rules do something.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use engine::retail::{EventType, schema};
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn shipped() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("pipelines")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect()
+}
+
+/// What a pipeline writes to stdout, at full speed.
+fn output(name: &str, arguments: &[&str]) -> Vec<Value> {
+    let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+        .current_dir(root())
+        .args(["run", &format!("pipelines/{name}.yaml"), "--speed", "max", "-q"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{name}: {errors}");
+    assert!(errors.is_empty(), "{name} has something to say: {errors}");
+    let lines = String::from_utf8(run.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn assert_keeps_the_contract(events: &[Value]) {
+    let mut validators: BTreeMap<String, jsonschema::Validator> = BTreeMap::new();
+    for event in events {
+        let name = event["event_type"].as_str().unwrap();
+        let validator = validators.entry(name.to_owned()).or_insert_with(|| {
+            jsonschema::validator_for(&schema(name.parse::<EventType>().unwrap())).unwrap()
+        });
+        if let Err(error) = validator.validate(event) {
+            panic!("{error} at {} in {event}", error.instance_path());
+        }
+    }
+}
+
+fn of_type<'a>(events: &'a [Value], event_type: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["event_type"] == event_type).collect()
+}
+
+/// Each event names an earlier one as its cause.
+fn assert_caused(events: &[Value], derived: &[&Value]) {
+    let places: BTreeMap<&str, usize> = events
+        .iter()
+        .enumerate()
+        .map(|(place, event)| (event["trace_id"].as_str().unwrap(), place))
+        .collect();
+    for event in derived {
+        let own = places[event["trace_id"].as_str().unwrap()];
+        let cause = event["parent_event_id"].as_str().unwrap_or_else(|| panic!("{event}"));
+        assert!(places[cause] < own, "{event}");
+    }
+}
+
+#[test]
+fn every_pipeline_has_a_test_here() {
+    let tests = include_str!("pipelines.rs");
+    for path in shipped() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(tests.contains(&format!("output(\"{name}\"")), "nothing runs {}", path.display());
+    }
+}
+
+#[test]
+fn quickstart_streams_correlated_events_that_keep_the_contract() {
+    let events = output("quickstart", &["--events", "3000"]);
+    assert_keeps_the_contract(&events);
+    let receipts = of_type(&events, "receipt_created");
+    assert!(receipts.len() > 300);
+    for receipt in receipts {
+        let payload = &receipt["payload"];
+        assert_eq!(payload["high_value"], payload["total"].as_f64().unwrap() > 100.0);
+    }
+    let sales: Vec<_> = of_type(&events, "inventory_updated");
+    assert!(sales.len() > 500);
+    assert_caused(&events, &sales);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
+    let seven = output("quickstart", &["--events", "2000", "--seed", "7"]);
+    assert!(seven == output("quickstart", &["--events", "2000", "--seed", "7"]));
+    assert!(seven != output("quickstart", &["--events", "2000", "--seed", "8"]));
+}
+
+#[test]
+fn a_line_that_is_sold_takes_its_goods_off_the_shelf() {
+    let events = output("receipt_inventory", &[]);
+    assert_keeps_the_contract(&events);
+    let lines = of_type(&events, "receipt_line_added");
+    let deltas = of_type(&events, "inventory_updated");
+    let sales: Vec<&Value> =
+        deltas.iter().filter(|delta| delta["payload"]["reason"] == "SALE").copied().collect();
+    assert_caused(&events, &deltas);
+    assert!(sales.len() > 100 && sales.len() <= lines.len(), "{} sales", sales.len());
+    for sale in sales {
+        assert!(sale["payload"]["quantity_on_hand"].as_i64().unwrap() >= 0, "{sale}");
+        let line = lines.iter().find(|line| line["trace_id"] == sale["parent_event_id"]).unwrap();
+        assert_eq!(sale["correlation_id"], line["payload"]["receipt_id"]);
+    }
+}
+
+#[test]
+fn low_stock_is_ordered_once_until_the_lead_time_is_over() {
+    let events = output("low_stock", &[]);
+    assert_keeps_the_contract(&events);
+    let reorders = of_type(&events, "reorder_triggered");
+    assert!(reorders.len() > 10, "{} reorders", reorders.len());
+    assert_caused(&events, &reorders);
+    let mut last: BTreeMap<String, i64> = BTreeMap::new();
+    for reorder in reorders {
+        let payload = &reorder["payload"];
+        assert!(payload["current_quantity"].as_i64() <= payload["reorder_point"].as_i64());
+        let key = format!("{} {}", payload["store_id"], payload["product_id"]);
+        let time: engine::event::Timestamp =
+            reorder["ingest_timestamp"].as_str().unwrap().parse().unwrap();
+        if let Some(before) = last.insert(key.clone(), time.as_millis()) {
+            assert!(time.as_millis() - before >= 4 * 3_600_000, "{key} was ordered twice");
+        }
+    }
+}
+
+#[test]
+fn a_shopper_is_pinged_on_the_way_until_the_exit() {
+    let events = output("entry_pings", &["--duration", "2h"]);
+    assert_keeps_the_contract(&events);
+    let pings = of_type(&events, "ble_ping_detected");
+    assert!(pings.len() > 100, "{} pings", pings.len());
+    assert_caused(&events, &pings);
+    assert!(
+        events.is_sorted_by_key(|event| event["ingest_timestamp"].as_str().unwrap().to_owned())
+    );
+    let mut zones: BTreeMap<&str, &str> = BTreeMap::new();
+    for change in of_type(&events, "customer_zone_changed") {
+        let (session, payload) = (change["session_id"].as_str().unwrap(), &change["payload"]);
+        if let Some(zone) = zones.insert(session, payload["to_zone"].as_str().unwrap()) {
+            assert_eq!(payload["from_zone"], zone, "zones chain: {change}");
+        }
+    }
+    assert!(zones.len() > 20);
+}
+
+#[test]
+fn who_saw_an_ad_and_buys_gets_the_promotion() {
+    let events = output("impression_promotion", &["--duration", "4h"]);
+    assert_keeps_the_contract(&events);
+    let promotions = of_type(&events, "promotion_applied");
+    assert!(promotions.len() > 20, "{} promotions", promotions.len());
+    assert_caused(&events, &promotions);
+    for promotion in promotions {
+        let receipt =
+            events.iter().find(|event| event["trace_id"] == promotion["parent_event_id"]).unwrap();
+        assert_eq!(receipt["payload"]["receipt_id"], promotion["payload"]["receipt_id"]);
+        let customer = &promotion["payload"]["customer_id"];
+        let saw = of_type(&events, "ad_impression")
+            .iter()
+            .any(|ad| ad["payload"]["customer_id"] == *customer);
+        assert!(saw, "customer {customer} saw no ad");
+    }
+}
+
+#[test]
+fn a_recording_is_replayed_and_filtered() {
+    let events = output("replay", &[]);
+    assert_keeps_the_contract(&events);
+    let recording = std::fs::read_to_string(root().join("pipelines/data/morning.ndjson")).unwrap();
+    let purchases = recording.lines().filter(|line| {
+        ["receipt_created", "payment_processed"]
+            .iter()
+            .any(|name| line.starts_with(&format!("{{\"event_type\":\"{name}\"")))
+    });
+    assert_eq!(events.len(), purchases.count());
+    assert!(!events.is_empty());
+}

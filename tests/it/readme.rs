@@ -1,0 +1,90 @@
+//! Every command of README.md is run, and the rule it teaches works.
+
+use std::path::Path;
+use std::process::Command;
+
+const README: &str = include_str!("../../README.md");
+
+/// The lines of the fenced blocks of a language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let opening = format!("```{language}\n");
+    README
+        .match_indices(&opening)
+        .map(|(place, _)| README[place + opening.len()..].split("```").next().unwrap())
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// The rule of the README, put into the pipeline that `engine new` wrote.
+fn add_the_rule(pipeline: &Path) {
+    let rule = blocks("yaml")[0];
+    let text = std::fs::read_to_string(pipeline).unwrap();
+    let (head, batchers) = text.split_once("batchers:\n").unwrap();
+    let batchers = batchers.replace("inputs: [high_value]", "inputs: [rush]");
+    std::fs::write(pipeline, format!("{head}{rule}\nbatchers:\n{batchers}")).unwrap();
+}
+
+#[test]
+fn every_command_of_the_readme_does_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    copy(&root.join("pipelines"), &folder.path().join("pipelines"));
+    let commands: Vec<&str> = blocks("console").into_iter().flat_map(str::lines).collect();
+    assert!(commands.contains(&"cargo test"), "the README says how to test");
+    let mut ran = 0;
+    for command in commands.iter().filter_map(|line| line.strip_prefix("engine ")) {
+        if command == "validate morning.yaml" {
+            add_the_rule(&folder.path().join("morning.yaml"));
+        }
+        let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+            .args(command.split(' '))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "engine {command}: {errors}");
+        if command == "run morning.yaml --speed max --duration 1h" {
+            let output = String::from_utf8_lossy(&run.stdout);
+            assert!(output.contains("\"basket_rush\""), "the first rule says nothing");
+        }
+        ran += 1;
+    }
+    assert!(ran >= 9, "{ran} commands");
+    assert!(folder.path().join("report.json").exists());
+}
+
+#[test]
+fn the_picture_in_the_readme_is_what_the_engine_draws() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let graph = Command::new(env!("CARGO_BIN_EXE_engine"))
+        .args(["graph", "pipelines/quickstart.yaml"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert_eq!(blocks("mermaid"), [String::from_utf8(graph.stdout).unwrap()]);
+}
+
+#[test]
+fn the_output_in_the_readme_is_what_the_quickstart_reports() {
+    let report = blocks("text")[0].rsplit_once("\n\n").unwrap().1;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+        .args(["run", "pipelines/quickstart.yaml", "--duration", "10s", "--speed", "max"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(said.contains(report.trim()), "README says {report:?}, the engine says {said}");
+}
