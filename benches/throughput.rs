@@ -14,6 +14,10 @@ use engine::retail::{EventFactory, EventWeights};
 use engine::spec::{Document, Environment};
 use engine::stage::{Output, Rows, Stage};
 
+/// The allocator that the program uses.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PIPELINE: &str = r#"
 sources: { stores: { type: retail_mix } }
 enrichers:

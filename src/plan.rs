@@ -86,9 +86,10 @@ impl Plan {
 
     /// What the pipeline is called: its `name`, else its file's.
     pub fn name(&self) -> &str {
+        // A text that came from no file has a name such as `<stdin>`.
         let file = std::path::Path::new(self.document.name()).file_stem();
-        let file = file.and_then(|name| name.to_str()).unwrap_or("pipeline");
-        self.spec.name.as_deref().unwrap_or(file)
+        let file = file.and_then(|name| name.to_str()).filter(|name| !name.starts_with('<'));
+        self.spec.name.as_deref().or(file).unwrap_or("pipeline")
     }
 
     fn run(&self, instant: Timestamp) -> Run {

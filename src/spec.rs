@@ -20,7 +20,7 @@ mod yaml;
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use check::Checker;
 pub use document::Document;
@@ -112,7 +112,7 @@ pub struct StageSpec {
 }
 
 /// How the inputs of a stage are brought together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// By event time: the result depends on the inputs, never on scheduling.

@@ -8,7 +8,7 @@ use std::path::Path;
 use jsonschema::{ValidationError, Validator};
 use rustc_hash::FxBuildHasher;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::instance::{EventJson, Instance};
 use crate::component::{BuildContext, Kind, Settings};
@@ -43,7 +43,7 @@ pub struct Validate {
 }
 
 /// What a schema describes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AppliesTo {
     /// The payload alone.
@@ -54,7 +54,7 @@ pub enum AppliesTo {
 }
 
 /// What becomes of an event that does not keep to its schema.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnInvalid {
     /// It becomes a dead letter, with the reason.
@@ -65,7 +65,7 @@ pub enum OnInvalid {
 }
 
 /// What becomes of an event whose type has no schema.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownTypes {
     /// It goes on unchecked.

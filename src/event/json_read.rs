@@ -6,12 +6,15 @@ use std::fmt;
 use jiter::{Jiter, JiterError, JiterErrorType, JsonType, NumberAny, NumberInt, Peek};
 use rustc_hash::FxBuildHasher;
 
-use super::{Event, Fields, Key, Text, Timestamp, Value};
+use super::{Event, Fields, Key, Text, Timestamp, Value, names};
 
 /// How deep arrays and objects may nest.
 const DEPTH_MAX: usize = 64;
 /// The length up to which a string is kept inline.
 const INLINE_BYTES: usize = 24;
+/// How many names of an event, and orders of how many types, are learnt.
+const NAMES_LEARNT_MAX: usize = 64;
+const ORDERS_MAX: usize = 64;
 /// `YYYY-MM-DD`
 const DATE_BYTES: usize = 10;
 
@@ -36,29 +39,36 @@ impl std::error::Error for JsonError {}
 #[derive(Default)]
 pub struct JsonReader {
     names: HashMap<&'static str, Key, FxBuildHasher>,
+    /// The names behind `event_type` in the last event of each type: most often the next event of
+    /// the type has the same ones, and comparing is quicker than looking up.
+    orders: Vec<(Key, Vec<Key>)>,
+    /// The names that are expected in this event, and the place of the next one.
+    expected: Vec<Key>,
+    next_expected: usize,
     /// The last date that was read, and its midnight: events come in order of time.
     date: [u8; DATE_BYTES],
     midnight: i64,
 }
 
-/// The keys of an envelope as they were found.
+/// The keys of an envelope whose values are text or null.
+const TEXTS: [Key; 7] = [
+    names::TRACE_ID,
+    names::SCHEMA_VERSION,
+    names::SOURCE,
+    names::CORRELATION_ID,
+    names::PARTITION_KEY,
+    names::SESSION_ID,
+    names::PARENT_EVENT_ID,
+];
+
+/// An envelope as far as it was read.
 #[derive(Default)]
 struct Envelope {
     event_type: Option<Key>,
     payload: Option<Fields>,
     time: Option<Timestamp>,
-    texts: Texts,
-}
-
-#[derive(Default)]
-struct Texts {
-    trace_id: Option<Text>,
-    schema_version: Option<Text>,
-    source: Option<Text>,
-    correlation_id: Option<Text>,
-    partition_key: Option<Text>,
-    session_id: Option<Text>,
-    parent_event_id: Option<Text>,
+    /// In the order of [`TEXTS`].
+    texts: [Option<Text>; 7],
 }
 
 impl JsonReader {
@@ -79,6 +89,7 @@ impl JsonReader {
             next = self.next_key(json.next_key(), line.len())?;
         }
         json.finish().map_err(|error| at(&error))?;
+        self.learn_order(envelope.event_type);
         envelope.into_event().map_err(|message| JsonError { message, offset: 0 })
     }
 
@@ -102,47 +113,53 @@ impl JsonReader {
         let offset = json.current_index();
         let fault = |message| JsonError { message, offset };
         let peek = json.peek().map_err(|error| at(&error))?;
-        let texts = &mut envelope.texts;
-        let place = match key.as_str() {
-            "payload" if peek == Peek::Object => {
-                envelope.payload = Some(self.fields(json, 0)?);
-                return Ok(());
+        if let Some(place) = TEXTS.iter().position(|text| *text == key) {
+            envelope.texts[place] = match peek {
+                Peek::Null => json.known_null().map(|()| None).map_err(|error| at(&error))?,
+                Peek::String => Some(text_of(json.known_str().map_err(|error| at(&error))?)),
+                _ => return Err(fault(format!("`{key}` is neither a string nor null"))),
+            };
+        } else if key == names::PAYLOAD {
+            if peek != Peek::Object {
+                return Err(fault("`payload` is not an object".to_owned()));
             }
-            "event_type" if peek == Peek::String => {
-                let text = json.known_str().map_err(|error| at(&error))?;
-                envelope.event_type = Some(self.key(text).map_err(fault)?);
-                return Ok(());
-            }
-            "ingest_timestamp" if peek == Peek::String => {
-                let text = json.known_str().map_err(|error| at(&error))?;
-                envelope.time = Some(self.time(text).map_err(fault)?);
-                return Ok(());
-            }
-            "payload" => return Err(fault("`payload` is not an object".to_owned())),
-            "event_type" | "ingest_timestamp" => {
+            envelope.payload = Some(self.fields(json, 0)?);
+        } else if key == names::EVENT_TYPE || key == names::INGEST_TIMESTAMP {
+            if peek != Peek::String {
                 return Err(fault(format!("`{key}` is not a string")));
             }
-            "trace_id" => &mut texts.trace_id,
-            "schema_version" => &mut texts.schema_version,
-            "source" => &mut texts.source,
-            "correlation_id" => &mut texts.correlation_id,
-            "partition_key" => &mut texts.partition_key,
-            "session_id" => &mut texts.session_id,
-            "parent_event_id" => &mut texts.parent_event_id,
-            _ => return Err(fault(format!("`{key}` is not a key of the envelope"))),
-        };
-        *place = match peek {
-            Peek::Null => {
-                json.known_null().map_err(|error| at(&error))?;
-                None
+            let text = json.known_str().map_err(|error| at(&error))?;
+            if key == names::INGEST_TIMESTAMP {
+                envelope.time = Some(self.time(text).map_err(fault)?);
+            } else {
+                let event_type = self.key(text).map_err(fault)?;
+                envelope.event_type = Some(event_type);
+                self.expect_order(event_type);
             }
-            Peek::String => {
-                let text = json.known_str().map_err(|error| at(&error))?;
-                Some(text_of(text))
-            }
-            _ => return Err(fault(format!("`{key}` is neither a string nor null"))),
-        };
+        } else {
+            return Err(fault(format!("`{key}` is not a key of the envelope")));
+        }
         Ok(())
+    }
+
+    /// From here on, expects the names of the last event of this type.
+    fn expect_order(&mut self, event_type: Key) {
+        let known = self.orders.iter_mut().find(|(key, _)| *key == event_type);
+        self.expected = known.map(|(_, order)| std::mem::take(order)).unwrap_or_default();
+        self.next_expected = 0;
+    }
+
+    /// Keeps the names of this event for the next one of its type.
+    fn learn_order(&mut self, event_type: Option<Key>) {
+        let Some(event_type) = event_type else { return };
+        self.expected.truncate(self.next_expected);
+        let order = std::mem::take(&mut self.expected);
+        self.next_expected = 0;
+        match self.orders.iter().position(|(key, _)| *key == event_type) {
+            Some(place) => self.orders[place].1 = order,
+            None if self.orders.len() < ORDERS_MAX => self.orders.push((event_type, order)),
+            None => {}
+        }
     }
 
     /// The object that was peeked at.
@@ -204,13 +221,27 @@ impl JsonReader {
         name.map(|name| self.key(name)).transpose().map_err(|message| JsonError { message, offset })
     }
 
-    /// Most names were met before, so the table with the lock is asked once for each.
+    /// Most names are the expected ones, and most others were met before; so the table with the
+    /// lock is asked once for each.
     fn key(&mut self, name: &str) -> Result<Key, String> {
-        if let Some(key) = self.names.get(name) {
+        let expected = self.expected.get(self.next_expected);
+        if let Some(key) = expected.filter(|key| key.as_str() == name) {
+            self.next_expected += 1;
             return Ok(*key);
         }
-        let key = Key::intern(name).map_err(|error| error.to_string())?;
-        self.names.insert(key.as_str(), key);
+        let key = if let Some(key) = self.names.get(name) {
+            *key
+        } else {
+            let key = Key::intern(name).map_err(|error| error.to_string())?;
+            self.names.insert(key.as_str(), key);
+            key
+        };
+        // From the first name that differs, what comes is learnt anew.
+        self.expected.truncate(self.next_expected);
+        if self.expected.len() < NAMES_LEARNT_MAX {
+            self.expected.push(key);
+            self.next_expected += 1;
+        }
         Ok(key)
     }
 
@@ -249,22 +280,20 @@ impl JsonReader {
 impl Envelope {
     fn into_event(self) -> Result<Event, String> {
         let missing = |name: &str| format!("the envelope has no `{name}`");
+        let [trace_id, schema_version, source, correlation, partition, session, parent] =
+            self.texts;
         let mut event = Event::new(
             self.event_type.ok_or_else(|| missing("event_type"))?,
-            self.texts.trace_id.unwrap_or_default(),
+            trace_id.unwrap_or_default(),
             self.time.ok_or_else(|| missing("ingest_timestamp"))?,
         );
         event.payload = self.payload.ok_or_else(|| missing("payload"))?;
-        if let Some(version) = self.texts.schema_version {
-            event.schema_version = version;
-        }
-        if let Some(source) = self.texts.source {
-            event.source = source;
-        }
-        event.correlation_id = self.texts.correlation_id;
-        event.partition_key = self.texts.partition_key;
-        event.session_id = self.texts.session_id;
-        event.parent_event_id = self.texts.parent_event_id;
+        event.schema_version = schema_version.unwrap_or(event.schema_version);
+        event.source = source.unwrap_or(event.source);
+        event.correlation_id = correlation;
+        event.partition_key = partition;
+        event.session_id = session;
+        event.parent_event_id = parent;
         Ok(event)
     }
 }

@@ -28,6 +28,11 @@ impl TraceIds {
         Self { origin: ((run << ORIGIN_BITS) | origin) << COUNTER_BITS, counter: 0 }
     }
 
+    /// Which stage or cell of the run the ids are of.
+    pub fn origin(&self) -> u64 {
+        (self.origin >> COUNTER_BITS) & (Self::ORIGINS_MAX - 1)
+    }
+
     /// The next id, for an event at `time`.
     pub fn next(&mut self, time: Timestamp) -> Text {
         self.counter = (self.counter + 1) & ((1 << COUNTER_BITS) - 1);

@@ -25,6 +25,10 @@ use operations::{Hours, Truck};
 use recent::Recent;
 use stock::{Low, Stock};
 
+/// Receipts, payments and visits of the stages of one run are numbered apart, this far from each
+/// other; the second stands beside the number, so it has to last for a second only.
+const SEQUENCES_PER_ORIGIN: u64 = 1_000_000_000;
+
 /// How large a world the ids are drawn from; ids go from 1 to these numbers, which are 1 or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {
@@ -146,12 +150,13 @@ impl EventFactoryBuilder {
         );
         let catalog = Catalog::new(mix(self.seed), self.volume);
         let traffic: Vec<f64> = (1..=stores).map(|store| catalog.traffic(store)).collect();
+        let trace_ids = self.trace_ids.unwrap_or_else(|| TraceIds::new(self.seed, 0));
         EventFactory {
             volume: self.volume,
             source: self.source,
             random: Random::new(self.seed, 0),
-            trace_ids: self.trace_ids.unwrap_or_else(|| TraceIds::new(self.seed, 0)),
-            sequence: 0,
+            sequence: trace_ids.origin() * SEQUENCES_PER_ORIGIN,
+            trace_ids,
             catalog,
             traffic: Alias::new(&traffic),
             receipts: Recent::new(),
@@ -251,7 +256,7 @@ impl EventFactory {
         event
     }
 
-    /// A new id; no two of a factory have the same number.
+    /// A new id; no two of a run have the same number.
     fn id(&mut self, prefix: Prefix, now: Timestamp) -> Text {
         self.sequence += 1;
         Text::stamped(prefix, now.as_seconds(), self.sequence)

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::pretty::PrettyWriter;
 use crate::component::{BuildContext, Kind, Settings};
@@ -28,7 +28,7 @@ pub struct Console {
 }
 
 /// How events look on the console.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsoleFormat {
     /// `pretty` on a terminal, `ndjson` into a pipe or a file.

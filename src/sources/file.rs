@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::reader::{Chunk, FileReader, ReadBatch};
 use crate::clock::Clock;
@@ -78,7 +78,7 @@ pub enum Paths {
 }
 
 /// What a line is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// An object with `event_type` and `payload` is an envelope, any other one a payload.
@@ -91,7 +91,7 @@ pub enum Format {
 }
 
 /// How a file is packed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// As gzip where the file begins as gzip does, not at all otherwise.
@@ -104,7 +104,7 @@ pub enum Compression {
 }
 
 /// What becomes of a line that is no event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnMalformed {
     /// It is kept as a dead letter with its file and line, and reading goes on.
@@ -115,7 +115,7 @@ pub enum OnMalformed {
 }
 
 /// When events are handed on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Replay {
     /// As fast as the sinks take them.

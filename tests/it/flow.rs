@@ -121,6 +121,28 @@ async fn trace_ids_are_unique_over_sources_and_correlators() {
 }
 
 #[tokio::test]
+async fn two_sources_of_one_seed_do_not_share_the_ids_of_their_receipts() {
+    let pipeline = Pipeline::new(
+        r#"
+clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 4000 }
+sources:
+  north: { type: retail_mix, with: { seed: 1 } }
+  south: { type: retail_mix, with: { seed: 1 } }
+sinks: { out: { type: file, inputs: [north, south], with: { path: "{out}/out.ndjson" } } }
+"#,
+    );
+    assert_adds_up(&pipeline.run().await);
+    let mut receipts = HashSet::new();
+    for event in pipeline.lines("out.ndjson").iter().map(|line| json(line)) {
+        if event["event_type"] == "receipt_created" {
+            let id = event["payload"]["receipt_id"].as_str().unwrap().to_owned();
+            assert!(receipts.insert(id), "{event}");
+        }
+    }
+    assert!(receipts.len() > 500);
+}
+
+#[tokio::test]
 async fn a_script_that_errs_costs_its_event_only_and_that_is_kept_with_the_reason() {
     let pipeline = Pipeline::new(
         r#"
