@@ -226,7 +226,8 @@ impl<'a> Wiring<'a> {
         if readers.is_empty() {
             let unread = output.for_each(move |batch| {
                 entry.filter(batch.len());
-                std::future::ready(())
+                // Nothing here waits for anything, so the task has to offer its turn.
+                tokio::task::consume_budget()
             });
             self.graph.tasks.push(unread.boxed());
             return;
