@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key};
 use crate::problem::{Problem, Problems};
-use crate::script::{EventHandle, Function, Runner, Sandbox, Script, Table, seed_of};
+use crate::script::{EventHandle, Function, Randomness, Runner, Sandbox, Script, Table, seed_of};
 use crate::stage::{Enricher, Failure, Rows, Stage, Verdict};
 
 const ENRICH: Function = Function { name: "enrich", parameters: &["event"], required: true };
@@ -127,17 +127,22 @@ fn read_table(
 struct RhaiEnricher {
     runner: Runner,
     event: EventHandle,
+    randomness: Option<Randomness>,
     on: Vec<Key>,
 }
 
 impl RhaiEnricher {
     fn new(script: Script, on: Vec<Key>) -> Self {
-        Self { runner: Runner::new(script), event: EventHandle::new(true), on }
+        let randomness = script.randomness();
+        Self { runner: Runner::new(script), event: EventHandle::new(true), randomness, on }
     }
 
     fn judge(&mut self, event: &mut Event) -> Verdict {
         if !self.on.is_empty() && !self.on.contains(&event.event_type) {
             return Verdict::Keep;
+        }
+        if let Some(randomness) = &self.randomness {
+            randomness.begin(event);
         }
         self.event.swap(event);
         let result = self.runner.call(ENRICH.name, (self.event.clone(),));
@@ -309,6 +314,22 @@ mod tests {
         assert_eq!(one, two);
         assert_ne!(seed_of(42, "x"), seed_of(42, "y"));
         assert_ne!(seed_of(42, "x"), seed_of(43, "x"));
+    }
+
+    #[test]
+    fn what_is_drawn_for_an_event_does_not_depend_on_the_events_before_it() {
+        let draws = "fn enrich(event) { event.payload.r = rand(); }";
+        let (mut one, mut two) = (enricher(draws, &[]), enricher(draws, &[]));
+        let mut first = receipt(1_i64);
+        first.trace_id = Text::from("TR_1");
+        let [mut late, mut early] = [first.clone(), first.clone()];
+        one.judge(&mut first);
+        late.trace_id = Text::from("TR_2");
+        early.trace_id = Text::from("TR_2");
+        one.judge(&mut late);
+        two.judge(&mut early);
+        assert_eq!(late, early);
+        assert_ne!(late.payload, first.payload);
     }
 
     #[test]

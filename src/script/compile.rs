@@ -6,7 +6,7 @@ use rhai::{AST, Engine, OptimizationLevel, ParseError, ParseErrorType, Position,
 
 use super::check;
 use super::sandbox::EXPRESSION_DEPTH_MAX;
-use super::{Sandbox, event, fuse, state};
+use super::{Randomness, Sandbox, event, fuse, state};
 use crate::event::Key;
 use crate::problem::{Excerpt, Place, Problem, Problems, did_you_mean};
 
@@ -36,16 +36,22 @@ pub struct Script {
     pub(super) engine: Engine,
     pub(super) ast: AST,
     pub(super) excerpt: Arc<Excerpt>,
+    randomness: Option<Randomness>,
 }
 
 impl Script {
+    /// What the script draws from, if it draws random numbers at all.
+    pub fn randomness(&self) -> Option<Randomness> {
+        self.randomness.clone()
+    }
+
     /// Compiles a script and checks that it has the functions that will be called.
     pub fn compile(
         excerpt: Excerpt,
         sandbox: Sandbox,
         functions: &[Function],
     ) -> Result<Self, Problems> {
-        let mut engine = sandbox.engine;
+        let Sandbox { mut engine, randomness } = sandbox;
         let mut problems = Vec::new();
         let constants = constants(&engine, &excerpt, &mut problems);
         let ast =
@@ -68,7 +74,8 @@ impl Script {
         register_fields(&mut engine, &ast, &excerpt)?;
         let ast = engine.optimize_ast(&constants, ast, OptimizationLevel::Simple);
         resolve_constants(&mut engine, &ast, constants);
-        Ok(Self { engine, ast, excerpt: Arc::new(excerpt) })
+        let randomness = randomness.filter(|_| excerpt.text.contains("rand"));
+        Ok(Self { engine, ast, excerpt: Arc::new(excerpt), randomness })
     }
 
     /// Whether the script has a function of that name.

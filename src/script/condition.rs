@@ -42,7 +42,7 @@ impl Condition {
     /// Compiles an expression, and checks the names in it against the envelope and, where it pins
     /// the event's type, against that type's payload.
     pub fn compile(excerpt: &Excerpt) -> Result<Self, Problems> {
-        let mut engine = Sandbox::new(0).engine;
+        let mut engine = Sandbox::without_randomness().engine;
         let mut scope = Scope::new();
         scope.push("event", ());
         let mut problems = Vec::new();
@@ -193,6 +193,11 @@ mod tests {
         let mut event = Event::new(event_type, Text::from("TR_1_00001"), Timestamp::from_millis(0));
         event.payload.set(TOTAL, 101_i64);
         event
+    }
+
+    #[test]
+    fn a_condition_depends_on_its_event_alone() {
+        assert_eq!(problems("rand() < 0.1"), ["there is no function `rand` [rand] "]);
     }
 
     #[test]

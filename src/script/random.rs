@@ -6,13 +6,44 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use rhai::{Engine, EvalAltResult};
 
+use crate::event::{Event, mix};
+
 /// 2^-53: a float has that many steps between 0 and 1.
 const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
 
-/// Gives scripts a stream of random numbers.
-pub(super) fn register(engine: &mut Engine, seed: u64) {
-    let stream = Arc::new(Mutex::new(Pcg64::seed_from_u64(seed)));
-    let numbers = stream.clone();
+/// The stream of random numbers that a script draws from.
+#[derive(Clone)]
+pub struct Randomness {
+    seed: u64,
+    stream: Arc<Mutex<Pcg64>>,
+}
+
+impl Randomness {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, stream: Arc::new(Mutex::new(Pcg64::seed_from_u64(seed))) }
+    }
+
+    /// Begins the stream that belongs to one event: what is drawn for it depends on the event, not
+    /// on how many were seen before, so instances that share the work draw what one would.
+    pub fn begin(&self, event: &Event) {
+        let seed = event.trace_id.with_str(|text| fold(self.seed, text));
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Pcg64::seed_from_u64(seed);
+    }
+}
+
+/// The seed of what is random in a stage: stages of one pipeline get unrelated streams, and the
+/// same ones in each run.
+pub fn seed_of(pipeline: u64, stage: &str) -> u64 {
+    fold(pipeline, stage)
+}
+
+fn fold(seed: u64, text: &str) -> u64 {
+    text.bytes().fold(mix(seed), |seed, byte| mix(seed ^ u64::from(byte)))
+}
+
+/// Gives scripts `rand` and `rand_int`.
+pub(super) fn register(engine: &mut Engine, randomness: &Randomness) {
+    let (stream, numbers) = (randomness.stream.clone(), randomness.stream.clone());
     engine.register_fn("rand", move || (next(&numbers) >> 11) as f64 * STEP);
     engine.register_fn("rand_int", move |from: i64, to: i64| {
         if from > to {

@@ -1,17 +1,14 @@
 //! The engine that scripts run in: no files, network, clock or ambient randomness; everything
 //! bounded.
 
-use std::hash::{BuildHasher, BuildHasherDefault};
-
 use rhai::packages::{
     BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
     BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
 };
 use rhai::{Engine, OptimizationLevel, module_resolvers::DummyModuleResolver};
-use rustc_hash::FxHasher;
 
-use super::{event, output, random, state};
-use crate::event::mix;
+use super::random::{self, Randomness};
+use super::{event, output, state};
 
 /// Operations of one call: an endless loop is stopped after some ten milliseconds. A copy is one
 /// operation however large it is, so that the bounds on sizes below are bounds on time, too.
@@ -36,11 +33,21 @@ const DISABLED: [&str; 6] = ["eval", "import", "export", "timestamp", "sleep", "
 /// A Rhai engine for the scripts of one stage.
 pub struct Sandbox {
     pub(super) engine: Engine,
+    /// None where a script decides by what it is given alone.
+    pub(super) randomness: Option<Randomness>,
 }
 
 impl Sandbox {
     /// An engine whose `rand()` and `rand_int(from, to)` derive from `seed`.
     pub fn new(seed: u64) -> Self {
+        let Self { mut engine, .. } = Self::without_randomness();
+        let randomness = Randomness::new(seed);
+        random::register(&mut engine, &randomness);
+        Self { engine, randomness: Some(randomness) }
+    }
+
+    /// An engine without `rand`: what runs in it depends on nothing but its arguments.
+    pub fn without_randomness() -> Self {
         let mut engine = Engine::new_raw();
         LanguageCorePackage::new().register_into_engine(&mut engine);
         rhai::packages::ArithmeticPackage::new().register_into_engine(&mut engine);
@@ -71,16 +78,9 @@ impl Sandbox {
             .set_max_modules(0);
         engine.on_print(|text| tracing::debug!(target: "script", "{text}"));
         engine.on_debug(|text, _, position| tracing::debug!(target: "script", %position, "{text}"));
-        random::register(&mut engine, seed);
         event::register(&mut engine);
         state::register(&mut engine);
         output::register(&mut engine);
-        Self { engine }
+        Self { engine, randomness: None }
     }
-}
-
-/// The seed of what is random in a stage: stages of one pipeline get unrelated streams, and the
-/// same ones in each run.
-pub fn seed_of(pipeline: u64, stage: &str) -> u64 {
-    mix(pipeline ^ BuildHasherDefault::<FxHasher>::default().hash_one(stage))
 }
