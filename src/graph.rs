@@ -84,10 +84,7 @@ impl Graph {
                 }
                 Stage::Enricher(first) => enrich(input, wiring.team(planned, first)?, cx),
                 Stage::Correlator(correlator) => correlate(in_order(input), correlator, cx),
-                Stage::Batcher(batcher) => {
-                    let entry = Some(cx.account.clone());
-                    batch(keep(input, cx), batcher, entry, around.clock)
-                }
+                Stage::Batcher(batcher) => batch(keep(input, cx), batcher, around.clock),
                 Stage::Sink(sink) => {
                     let input = keep(input, cx.clone());
                     wiring.sink(planned, sink, input, cx);
@@ -163,19 +160,21 @@ impl<'a> Wiring<'a> {
             .boxed()
     }
 
-    /// What a stage reads: its inputs in one stream.
+    /// What a stage reads: its inputs in one stream, entered in its account.
     fn input_of(&mut self, place: usize) -> BatchStream {
         let planned = &self.plan.stages[place];
         let mut inputs = std::mem::take(&mut self.inputs[place]);
         // Ties of event time go by the order that the spec gives.
         inputs.sort_by_key(|(from, _)| planned.inputs.iter().position(|input| input == from));
         let mut inputs: Vec<_> = inputs.into_iter().map(|(_, stream)| stream).collect();
-        match (inputs.len(), planned.order) {
-            (0, _) => futures::stream::empty().boxed(),
+        let input = match (inputs.len(), planned.order) {
+            (0, _) => return futures::stream::empty().boxed(),
             (1, _) => inputs.remove(0),
             (_, Order::EventTime) => merge(inputs, planned.idle_timeout),
             (_, Order::Arrival) => futures::stream::select_all(inputs).boxed(),
-        }
+        };
+        let account = Arc::clone(&self.graph.accounts[place]);
+        input.inspect(move |batch| account.receive(batch)).boxed()
     }
 
     /// The further instances that a stage asks for.
@@ -204,7 +203,7 @@ impl<'a> Wiring<'a> {
     ) {
         let is_batched = |input: &usize| matches!(self.plan.stages[*input].kind, Kind::Batcher);
         let input = if sink.wants_batches() && !planned.inputs.iter().all(is_batched) {
-            batch(input, default_batcher(), None, self.around.clock)
+            batch(input, default_batcher(), self.around.clock)
         } else {
             input
         };

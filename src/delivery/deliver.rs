@@ -10,7 +10,7 @@ use crate::event::Batch;
 use crate::monitor::Account;
 use crate::stage::{Outcome, Sink};
 
-/// Writes every batch of a stream to a sink. Tokens are let go of when an event's fate is known.
+/// Writes every batch of a stream to a sink; the account says already that they came in. Tokens are let go of when an event's fate is known.
 pub async fn deliver(
     mut batches: impl Stream<Item = Batch> + Unpin,
     sink: Box<dyn Sink>,
@@ -30,7 +30,6 @@ pub async fn deliver(
         if batch.is_empty() {
             continue;
         }
-        account.receive(&batch);
         if !open {
             account.drop_events("sink_closed", batch.len());
             continue;

@@ -1,21 +1,16 @@
 //! Drives a batcher: it says where batches end, this holds the events until then.
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 
 use super::BatchStream;
 use crate::clock::Clock;
 use crate::event::{Batch, BatchBuilder, Event, Timestamp, Token};
-use crate::monitor::Account;
 use crate::stage::Batcher;
 
-/// Cuts a stream into the batches that the batcher asks for. A default batcher, which is no stage
-/// of the spec, has no account.
+/// Cuts a stream into the batches that the batcher asks for.
 pub(super) fn batch(
     mut input: BatchStream,
     batcher: Box<dyn Batcher>,
-    account: Option<Arc<Account>>,
     clock: Clock,
 ) -> BatchStream {
     async_stream::stream! {
@@ -35,9 +30,6 @@ pub(super) fn batch(
                 batch = input.next() => match batch {
                     None => break,
                     Some(batch) => {
-                        if let Some(account) = &account {
-                            account.receive(&batch);
-                        }
                         watermark = batch.watermark();
                         open.add(batch, &clock);
                     }
@@ -166,7 +158,7 @@ mod tests {
     }
 
     async fn sizes(input: BatchStream, clock: Clock) -> Vec<usize> {
-        let batches = batch(input, Box::new(Three::default()), None, clock);
+        let batches = batch(input, Box::new(Three::default()), clock);
         let sizes = batches.map(|batch| batch.len()).collect::<Vec<_>>().await;
         sizes.into_iter().filter(|events| *events > 0).collect()
     }
@@ -203,8 +195,7 @@ mod tests {
     async fn no_watermark_passes_an_event_that_is_held() {
         let clock = Clock::new(Some(noon()), Speed::Max, false);
         let input = stream::iter([events(&[0, 10, 20, 30]), events(&[40])]).boxed();
-        let batches: Vec<Batch> =
-            batch(input, Box::new(Three::default()), None, clock).collect().await;
+        let batches: Vec<Batch> = batch(input, Box::new(Three::default()), clock).collect().await;
         for (place, batch) in batches.iter().enumerate() {
             let later = batches[place + 1..].iter().flat_map(Batch::events);
             assert!(later.clone().all(|event| event.time >= batch.watermark()));

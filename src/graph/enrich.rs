@@ -44,7 +44,6 @@ pub(super) fn enrich(
 }
 
 fn one_batch(mut batch: Batch, enricher: &mut dyn Enricher, cx: &mut StageContext) -> Batch {
-    cx.account.receive(&batch);
     if batch.is_empty() {
         return batch;
     }

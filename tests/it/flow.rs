@@ -121,6 +121,47 @@ async fn trace_ids_are_unique_over_sources_and_correlators() {
 }
 
 #[tokio::test]
+async fn accounts_add_up_with_when_on_every_kind_of_stage_and_where_it_fails() {
+    let pipeline = Pipeline::new(
+        r#"
+clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 5000 }
+dead_letter: off
+sources: { stores: { type: retail_mix, when: event.event_type != "ad_impression" } }
+enrichers:
+  marked:
+    type: rhai
+    inputs: [stores]
+    when: event.event_type == "receipt_created" && event.payload.total > 50.0
+    with: { script: "fn enrich(event) { event.payload.item_count < 20 }" }
+correlators:
+  counted:
+    type: rhai
+    inputs: [marked]
+    when: event.payload.store_id % 2 == 0
+    with:
+      key: payload.store_id
+      script: |
+        fn on_event(event, state, out) { out.emit("seen", #{ store_id: event.payload.store_id }); }
+batchers:
+  batches: { type: count_or_time, inputs: [counted], when: event.payload.store_id != 7 }
+sinks:
+  receipts: { type: blackhole, inputs: [batches], when: event.event_type == "receipt_created" }
+  broken: { type: blackhole, inputs: [batches], when: (event.payload.store_id > 5) + 1 == 2 }
+"#,
+    );
+    let report = pipeline.run().await;
+    assert_adds_up(&report);
+    assert!(report.statistics.events_failed > 0);
+    assert!(
+        report
+            .statistics
+            .stages
+            .iter()
+            .all(|stage| stage.filtered > 0 || !stage.dropped.is_empty())
+    );
+}
+
+#[tokio::test]
 async fn two_sources_of_one_seed_do_not_share_the_ids_of_their_receipts() {
     let pipeline = Pipeline::new(
         r#"
