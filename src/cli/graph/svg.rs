@@ -15,21 +15,24 @@ const PADDING: f64 = 14.0;
 const WHEN_WIDTH: usize = 40;
 
 const STYLE: &str = "\
-    svg { --ink: #1f2328; --soft: #59636e; --line: #818b98; --paper: #ffffff }
-    @media (prefers-color-scheme: dark) {
-      svg { --ink: #e6edf3; --soft: #9198a1; --line: #7d8590; --paper: #161b22 }
-    }
-    text { font: 12px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: var(--ink); text-anchor: middle }
+    text { font: 12px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #1f2328; text-anchor: middle }
     .name { font-weight: bold }
-    .soft { fill: var(--soft) }
-    .edge { fill: none; stroke: var(--line); stroke-width: 1.5 }
-    .arrow { fill: var(--line) }
-    .shape { fill: var(--paper); stroke-width: 1.5 }
+    .soft { fill: #59636e }
+    .edge { fill: none; stroke: #818b98; stroke-width: 1.5 }
+    .arrow { fill: #818b98 }
+    .shape { fill: #ffffff; stroke-width: 1.5 }
     .source { stroke: #2da44e }
     .enricher { stroke: #218bff }
     .correlator { stroke: #a475f9 }
     .batcher { stroke: #d4a72c }
     .sink { stroke: #e16f24 }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #e6edf3 }
+      .soft { fill: #9198a1 }
+      .edge { stroke: #7d8590 }
+      .arrow { fill: #7d8590 }
+      .shape { fill: #161b22 }
+    }
 ";
 
 /// The picture.
