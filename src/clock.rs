@@ -62,7 +62,7 @@ impl Clock {
     /// Waits until event time gets to `time`; at [`Speed::Max`] it is there already.
     pub async fn sleep_until(&self, time: Timestamp) {
         if let Some(wait) = self.wait_for(time) {
-            tokio::time::sleep_until(self.began + wait).await;
+            self.sleep(wait).await;
         }
     }
 
@@ -77,13 +77,24 @@ impl Clock {
         Some(if self.catch_up {
             time.since(self.began_wall)
         } else {
-            time.since(self.start).div_f64(speed)
+            // At a speed near nothing it takes longer than can be said.
+            let seconds = time.since(self.start).as_secs_f64() / speed;
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
         })
     }
 
     /// Waits until the machine's clock shows `time`.
     pub async fn sleep_until_wall(&self, time: Timestamp) {
-        tokio::time::sleep_until(self.began + time.since(self.began_wall)).await;
+        self.sleep(time.since(self.began_wall)).await;
+    }
+
+    /// Waits until so much wall time has gone by since the clock began; for ever where that is
+    /// more than the machine can count.
+    async fn sleep(&self, since_it_began: Duration) {
+        match self.began.checked_add(since_it_began) {
+            Some(instant) => tokio::time::sleep_until(instant).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -100,6 +111,15 @@ mod tests {
         let clock = Clock::new(Some(noon()), Speed::Factor(60.0), false);
         clock.sleep_until(noon() + Duration::from_secs(60)).await;
         assert_eq!(clock.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_a_speed_near_nothing_time_waits_and_nothing_panics() {
+        for speed in [1e-20, 1e-300, f64::MIN_POSITIVE] {
+            let clock = Clock::new(Some(noon()), Speed::Factor(speed), false);
+            let next = clock.sleep_until(noon() + Duration::from_secs(1));
+            assert!(futures::poll!(Box::pin(next)).is_pending());
+        }
     }
 
     #[tokio::test(start_paused = true)]

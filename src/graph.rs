@@ -33,7 +33,7 @@ use budget::Budget;
 use correlate::correlate;
 use enrich::enrich;
 use fan_out::{hand_over, share};
-use merge::{in_order, merge};
+use merge::{as_they_come, in_order, merge};
 use select::{StageContext, keep};
 
 /// What flows along an edge.
@@ -171,7 +171,7 @@ impl<'a> Wiring<'a> {
             (0, _) => return futures::stream::empty().boxed(),
             (1, _) => inputs.remove(0),
             (_, Order::EventTime) => merge(inputs, planned.idle_timeout),
-            (_, Order::Arrival) => futures::stream::select_all(inputs).boxed(),
+            (_, Order::Arrival) => as_they_come(inputs),
         };
         let account = Arc::clone(&self.graph.accounts[place]);
         input.inspect(move |batch| account.receive(batch)).boxed()

@@ -74,7 +74,7 @@ fn nodes(plan: &Plan) -> Vec<Node> {
             name: stage.name.clone(),
             kind: stage.kind,
             component: stage.component.name,
-            when: when.as_str().map(on_one_line),
+            when: when.as_str().map(|when| plan.document.masked(&on_one_line(when))),
             inputs: stage.inputs.clone(),
         }
     };

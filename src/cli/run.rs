@@ -82,7 +82,10 @@ fn watch(engine: &Engine, output: &OutputArguments) -> Result<Report, CommandErr
         let run = engine.prepare(control)?;
         let progress = Progress::choose(engine.plan(), output);
         let shown = tokio::spawn(progress.show(run.monitor()));
-        let report = run.finish().await;
+        let mut report = run.finish().await;
+        for error in &mut report.errors {
+            *error = engine.plan().document.masked(error);
+        }
         shown.abort();
         // It was told to end, and its end takes the line away.
         let _ = shown.await;

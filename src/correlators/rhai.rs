@@ -244,6 +244,9 @@ impl Rule {
         out: &mut Output,
     ) {
         match command {
+            // The calendar ends before it would fire; at its end it would fire for ever.
+            Command::EmitAfter(delay, _) | Command::Timer(_, delay)
+                if time + delay == Timestamp::MAX => {}
             Command::Emit(emission) => out.events.push(self.emitter.event(emission, cause, time)),
             Command::EmitAfter(delay, emission) => {
                 let event = emit::announced(emission, cause, time + delay);

@@ -43,12 +43,13 @@ impl Failures {
 
     fn content(&self, content: Content<'_>, failure: &Failure) {
         let stage = &self.account.stage;
-        tracing::debug!(
-            stage,
-            category = failure.category,
-            reason = failure.reason,
-            "event failed"
-        );
+        let Failure { category, reason } = failure;
+        // The first of a sort is said aloud; the dead letters have the others.
+        if self.account.has_failed(category) {
+            tracing::debug!(stage, category, "{reason}");
+        } else {
+            tracing::warn!(stage, category, "an event failed: {reason}");
+        }
         match self.dead_letters.write(&DeadLetter { stage, failure, content }) {
             Disposition::Kept => self.account.dead_letter(failure.category),
             Disposition::Dropped => self.account.drop_events(failure.category, 1),

@@ -189,7 +189,8 @@ impl State {
             return match kept.when_full {
                 WhenFull::Drop => Disposition::Dropped,
                 WhenFull::Stop => Disposition::Full(format!(
-                    "the dead-letter file `{path}` is full: it holds {} events, the most it may",
+                    "the dead-letter file `{path}` is full: it holds {} events, the most it may; \
+                     move it away, raise `max_events`, or set `when_full: drop`",
                     open.letters
                 )),
             };
@@ -353,7 +354,10 @@ mod tests {
         assert_eq!(write(&second, "malformed", "2"), Disposition::Kept);
         assert_eq!(write(&second.clone(), "malformed", "3"), Disposition::Kept);
         let Disposition::Full(message) = write(&second, "malformed", "4") else { panic!() };
-        assert!(message.ends_with("is full: it holds 3 events, the most it may"), "{message}");
+        assert!(
+            message.contains("is full: it holds 3 events, the most it may; move it away"),
+            "{message}"
+        );
         assert_eq!(records(&path).len(), 3);
         assert_eq!(
             write(&letters(&path, 3, WhenFull::Drop), "malformed", "4"),

@@ -14,7 +14,12 @@ pub(super) fn batch(
     clock: Clock,
 ) -> BatchStream {
     async_stream::stream! {
-        let mut open = OpenBatch { batcher, events: BatchBuilder::default(), done: Vec::new() };
+        let mut open = OpenBatch {
+            batcher,
+            events: BatchBuilder::default(),
+            earliest: None,
+            done: Vec::new(),
+        };
         let mut watermark = Timestamp::MIN;
         loop {
             let deadline = open.batcher.deadline();
@@ -50,6 +55,8 @@ pub(super) fn batch(
 struct OpenBatch {
     batcher: Box<dyn Batcher>,
     events: BatchBuilder,
+    /// The least time of `events`: they need not be in order.
+    earliest: Option<Timestamp>,
     /// Complete batches that have not gone out yet.
     done: Vec<BatchBuilder>,
 }
@@ -74,6 +81,7 @@ impl OpenBatch {
             self.close();
         }
         let complete = self.batcher.push(&mut event, now);
+        self.earliest = Some(self.earliest.map_or(event.time, |least| least.min(event.time)));
         self.events.push(event, tokens);
         if complete {
             self.close();
@@ -88,6 +96,7 @@ impl OpenBatch {
 
     fn close(&mut self) {
         self.batcher.reset();
+        self.earliest = None;
         if !self.events.is_empty() {
             self.done.push(std::mem::take(&mut self.events));
         }
@@ -95,8 +104,7 @@ impl OpenBatch {
 
     /// The complete batches. No watermark passes an event that is still held.
     fn take(&mut self, watermark: Timestamp) -> Vec<Batch> {
-        let held = self.events.events().first();
-        let mut lowest = held.map_or(watermark, |event| event.time.min(watermark));
+        let mut lowest = self.earliest.unwrap_or(watermark).min(watermark);
         let mut batches: Vec<Batch> = Vec::with_capacity(self.done.len());
         for events in std::mem::take(&mut self.done).into_iter().rev() {
             let batch = events.finish(lowest);
@@ -194,7 +202,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_watermark_passes_an_event_that_is_held() {
         let clock = Clock::new(Some(noon()), Speed::Max, false);
-        let input = stream::iter([events(&[0, 10, 20, 30]), events(&[40])]).boxed();
+        let input = stream::iter([events(&[0, 10, 20, 40, 30]), events(&[50])]).boxed();
         let batches: Vec<Batch> = batch(input, Box::new(Three::default()), clock).collect().await;
         for (place, batch) in batches.iter().enumerate() {
             let later = batches[place + 1..].iter().flat_map(Batch::events);

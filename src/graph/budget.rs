@@ -52,7 +52,8 @@ async fn share_out(
     let mut merged = Box::pin(merge_apart(inputs, idle_timeout));
     while left > 0 {
         let Some((owner, mut batch)) = merged.next().await else { return };
-        if batch.len() as u64 > left {
+        // The last event's time is the end, however far the sources happened to be read.
+        if batch.len() as u64 >= left {
             let mut place = 0;
             let watermark = batch.events()[left as usize - 1].time;
             batch = batch

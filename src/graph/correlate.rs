@@ -24,9 +24,9 @@ pub(super) fn correlate(
         let mut watermark = Timestamp::MIN;
         while let Some(batch) = input.next().await {
             watermark = batch.watermark();
-            yield driver.observe(batch);
+            yield driver.observe(batch).await;
         }
-        yield driver.finish(watermark);
+        yield driver.finish(watermark).await;
     }
     .boxed()
 }
@@ -39,14 +39,16 @@ struct Driver {
 }
 
 impl Driver {
-    fn observe(&mut self, mut batch: Batch) -> Batch {
+    async fn observe(&mut self, mut batch: Batch) -> Batch {
         let selected = self.cx.select(&mut batch);
         let watermark = batch.watermark();
         let (events, tokens) = batch.into_parts();
         let mut builder = BatchBuilder::with_capacity(events.len());
         let mut selected = selected.map(|places| places.into_iter().peekable());
         for (place, event) in events.into_iter().enumerate() {
-            self.fire_timers(event.time - STEP, &mut builder);
+            if self.is_due(event.time - STEP) {
+                self.fire_timers(event.time - STEP, &mut builder).await;
+            }
             let is_selected =
                 selected.as_mut().is_none_or(|places| places.next_if_eq(&(place as u32)).is_some());
             if is_selected {
@@ -55,7 +57,7 @@ impl Driver {
                 builder.push(event, &tokens);
             }
         }
-        self.fire_timers(watermark - STEP, &mut builder);
+        self.fire_timers(watermark - STEP, &mut builder).await;
         builder.finish(watermark)
     }
 
@@ -73,17 +75,23 @@ impl Driver {
         self.take_derived(tokens, builder);
     }
 
-    fn fire_timers(&mut self, until: Timestamp, builder: &mut BatchBuilder) {
-        if self.correlator.next_timer().is_some_and(|due| due <= until) {
-            self.correlator.advance(until, &mut self.out);
+    fn is_due(&self, until: Timestamp) -> bool {
+        self.correlator.next_timer().is_some_and(|due| due <= until)
+    }
+
+    async fn fire_timers(&mut self, until: Timestamp, builder: &mut BatchBuilder) {
+        while let Some(due) = self.correlator.next_timer().filter(|due| *due <= until) {
+            self.correlator.advance(due, &mut self.out);
             // State covers what fires later, not the token of the event that set it.
             self.take_derived(&[], builder);
+            // Timers may set timers up to a far instant; the run can be given up meanwhile.
+            tokio::task::consume_budget().await;
         }
     }
 
-    fn finish(&mut self, end: Timestamp) -> Batch {
+    async fn finish(&mut self, end: Timestamp) -> Batch {
         let mut builder = BatchBuilder::default();
-        self.fire_timers(end, &mut builder);
+        self.fire_timers(end, &mut builder).await;
         let unfired = self.correlator.drain(end, &mut self.out);
         self.cx.account.leave_timers(unfired);
         self.take_derived(&[], &mut builder);

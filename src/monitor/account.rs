@@ -111,12 +111,12 @@ impl Account {
     /// Enters a source's batch: its events begin here.
     pub fn generate(&self, batch: &Batch) {
         self.derived.fetch_add(batch.len() as u64, Relaxed);
-        let (Some(first), Some(last)) = (batch.events().first(), batch.events().last()) else {
-            return;
-        };
+        let times = || batch.events().iter().map(|event| event.time);
+        let (Some(least), Some(greatest)) = (times().min(), times().max()) else { return };
         let mut details = self.details();
-        details.first_event_time.get_or_insert(first.time);
-        details.last_event_time = Some(last.time);
+        let (first, last) = (details.first_event_time, details.last_event_time);
+        details.first_event_time = Some(first.map_or(least, |first| first.min(least)));
+        details.last_event_time = Some(last.map_or(greatest, |last| last.max(greatest)));
         for run in batch.events().chunk_by(|one, next| one.event_type == next.event_type) {
             *details.event_types.entry(run[0].event_type).or_default() += run.len() as u64;
         }
@@ -166,6 +166,12 @@ impl Account {
         if events > 0 {
             *self.details().dropped.entry(category).or_default() += events as u64;
         }
+    }
+
+    /// Whether an event has failed here for a reason of this category.
+    pub fn has_failed(&self, category: &'static str) -> bool {
+        let details = self.details();
+        details.dead_lettered.contains_key(category) || details.dropped.contains_key(category)
     }
 
     /// Notes a failure that belongs to no event.

@@ -89,10 +89,16 @@ fn check_inputs(
         return vec![no_inputs(document, drafts, draft)];
     }
     let mut problems = Vec::new();
+    let in_order = document.value(&format!("{}/order", draft.pointer)) != "arrival";
     for (index, (name, pointer)) in inputs.iter().enumerate() {
         let problem = match names.get(name.as_str()).map(|&input| &drafts[input]) {
             None if !stages_are_known => continue,
             None => unknown_input(drafts, draft, name),
+            Some(input) if input.kind == Kind::Batcher && in_order && inputs.len() > 1 => {
+                // What it holds back, it would hold back on the other inputs, too.
+                Problem::error(format!("the batcher `{name}` is merged with other inputs"))
+                    .help("merge first, and batch what comes of it; or set `order: arrival`")
+            }
             Some(input) if input.kind == Kind::Sink => {
                 Problem::error(format!("the sink `{name}` cannot be an input"))
                     .help("nothing comes out of a sink; name the stage before it")

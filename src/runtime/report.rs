@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Monitor;
 use crate::control::{Control, Phase};
+use crate::kind::Kind;
 use crate::monitor::Statistics;
 
 /// How a run ended.
@@ -42,6 +43,15 @@ impl Report {
         if drained && errors.is_empty() && !balanced {
             errors
                 .push("the accounts do not balance: events were lost or counted twice".to_owned());
+        }
+        for sink in statistics.stages.iter().filter(|stage| stage.kind == Kind::Sink.singular()) {
+            let failed = sink.dead_lettered.values().sum::<u64>() + sink.filtered;
+            if !sink.dead_lettered.is_empty() && failed == sink.received {
+                errors.push(format!(
+                    "the sink `{}` delivered nothing: see its dead letters",
+                    sink.stage
+                ));
+            }
         }
         let ending = match (errors.is_empty(), drained, control.phase()) {
             (false, ..) => Ending::Failed,

@@ -211,7 +211,7 @@ impl Source for FilePlan {
             let paced = self.settings.replay == Replay::ByEventTime;
             let (clock, batch_events) = (cx.clock, cx.batch_events.max(1));
             let mut watermark = Timestamp::MIN;
-            let ledger = cx.ledger.clone();
+            let (ledger, failures) = (cx.ledger.clone(), cx.failures.clone());
             // Files are read on a thread of their own, one chunk ahead of what is handed on.
             let read = |mut reader: FileReader| {
                 tokio::task::spawn_blocking(move || {
@@ -221,10 +221,13 @@ impl Source for FilePlan {
             };
             let mut reading = Some(read(FileReader::new(*self, cx)));
             while let Some(chunk) = reading.take() {
-                let (reader, Chunk { batches, end }) =
+                let (reader, Chunk { batches, malformed, end }) =
                     chunk.await.map_err(|error| StageError(format!("reading failed: {error}")))?;
                 if end.is_none() {
                     reading = Some(read(reader));
+                }
+                for line in malformed {
+                    failures.input(&line.text, &line.origin, &line.failure);
                 }
                 for ReadBatch { mut events, watermark: at_its_end, position } in batches {
                     let token = ledger.issue(position);

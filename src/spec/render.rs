@@ -60,6 +60,12 @@ impl Document {
         places.for_each(|place| renew(&mut place.source));
     }
 
+    /// A text without a trace of secrets.
+    pub fn masked(&self, text: &str) -> String {
+        let mut problems = self.without_secrets(crate::problem::Problem::error(text).into());
+        problems.0.pop().map(|problem| problem.message).unwrap_or_default()
+    }
+
     /// Problems without a trace of secrets.
     #[must_use]
     pub fn without_secrets(&self, mut problems: Problems) -> Problems {

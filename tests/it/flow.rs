@@ -162,6 +162,40 @@ sinks:
 }
 
 #[tokio::test]
+async fn a_timer_that_renews_itself_and_an_event_of_the_last_year_end_when_they_are_given_up() {
+    let pipeline = Pipeline::new(
+        r#"
+clock: { speed: max }
+sources: { in: { type: file, with: { path: "{out}/in.ndjson" } } }
+correlators:
+  ticks:
+    type: rhai
+    inputs: [in]
+    with:
+      key: event_type
+      script: |
+        fn on_event(event, state, out) { out.timer("tick", "1s"); }
+        fn on_timer(name, state, out) { out.timer("tick", "1s"); }
+sinks: { out: { type: blackhole, inputs: [ticks] } }
+"#,
+    );
+    let line = |time: &str| {
+        format!("{{\"event_type\":\"x\",\"payload\":{{}},\"ingest_timestamp\":\"{time}\"}}\n")
+    };
+    let lines = line("2024-01-01T00:00:00Z") + line("9999-12-30T00:00:00Z").as_str();
+    fs::write(pipeline.folder.path().join("in.ndjson"), lines).unwrap();
+    let control = Control::new();
+    let abort = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        control.abort();
+    };
+    let (report, ()) = tokio::join!(pipeline.engine.run(control.clone()), abort);
+    assert_eq!(report.unwrap().ending, Ending::Aborted);
+}
+
+#[tokio::test]
 async fn two_sources_of_one_seed_do_not_share_the_ids_of_their_receipts() {
     let pipeline = Pipeline::new(
         r#"

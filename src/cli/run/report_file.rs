@@ -59,9 +59,21 @@ impl ReportFile {
             Self::File { path, draft, mut file } => json
                 .and_then(|json| writeln!(file, "{json}"))
                 .and_then(|()| file.sync_all())
-                .and_then(|()| std::fs::rename(&draft.0, &path))
+                .and_then(|()| put_in_place(&draft.0, &path))
                 .map_err(|error| CommandError::Failed(problem(&path, &error).into())),
         }
+    }
+}
+
+/// A plain file is replaced as a whole. What is no plain file (a pipe, a device, a link) is what
+/// somebody wants written to, so it is, and stays what it is.
+fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(target) if !target.is_file() => {
+            let report = std::fs::read(draft)?;
+            std::fs::OpenOptions::new().write(true).truncate(true).open(path)?.write_all(&report)
+        }
+        _ => std::fs::rename(draft, path),
     }
 }
 

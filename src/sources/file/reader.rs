@@ -34,7 +34,9 @@ pub(super) struct FileReader {
     position: Position,
     /// How many events were read.
     events: u64,
-    malformed: u64,
+    /// Malformed lines of this chunk, and how many there were in all.
+    malformed: Vec<MalformedLine>,
+    malformed_count: u64,
     /// By how many milliseconds event times are moved; known from the first event on.
     shift: Option<i64>,
 }
@@ -59,8 +61,19 @@ struct OpenFile {
 pub(super) struct Chunk {
     /// The events.
     pub(super) batches: Vec<ReadBatch>,
+    /// The lines that are no events.
+    pub(super) malformed: Vec<MalformedLine>,
     /// Set when there is nothing more to read.
     pub(super) end: Option<Result<(), StageError>>,
+}
+
+/// A line that is no event, on its way to the dead letters. It goes with the chunk that it was
+/// read in: what is not handed on is not accounted for either.
+pub(super) struct MalformedLine {
+    pub(super) text: String,
+    /// Such as `events.ndjson:17`.
+    pub(super) origin: String,
+    pub(super) failure: Failure,
 }
 
 /// Events, more than one batch of them where many had to wait for a later one.
@@ -105,7 +118,8 @@ impl FileReader {
             open: None,
             position: Position::default(),
             events: 0,
-            malformed: 0,
+            malformed: Vec::new(),
+            malformed_count: 0,
             shift: None,
         }
     }
@@ -133,7 +147,7 @@ impl FileReader {
                 last.watermark = self.cx.end.unwrap_or(self.reorder.latest());
             }
             batches.push(last);
-            return Chunk { batches, end };
+            return Chunk { batches, malformed: std::mem::take(&mut self.malformed), end };
         }
     }
 
@@ -253,12 +267,12 @@ impl FileReader {
         if self.settings.on_malformed == OnMalformed::Fail {
             return Err(StageError(format!("{origin}:{column}: {message}")));
         }
-        self.malformed += 1;
-        if self.malformed <= MALFORMED_LOGGED {
+        self.malformed_count += 1;
+        if self.malformed_count <= MALFORMED_LOGGED {
             tracing::warn!(stage = self.cx.stage, "{origin}:{column}: {message}");
         }
         let failure = Failure::new("malformed", format!("{message} (column {column})"));
-        self.cx.failures.input(&text, origin, &failure);
+        self.malformed.push(MalformedLine { text, origin: origin.to_owned(), failure });
         Ok(())
     }
 
