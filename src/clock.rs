@@ -54,6 +54,18 @@ impl Clock {
         self.began_wall + self.began.elapsed()
     }
 
+    /// Event time now; at [`Speed::Max`] it stands at the start, so that it is the same in each run.
+    pub fn now(&self) -> Timestamp {
+        match self.speed {
+            Speed::Max => self.start,
+            Speed::Factor(_) if self.catch_up => self.wall(),
+            Speed::Factor(speed) => {
+                let seconds = self.elapsed().as_secs_f64() * speed;
+                self.start + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+            }
+        }
+    }
+
     /// Wall time since the clock began.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()

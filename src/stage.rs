@@ -194,6 +194,12 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
+    /// Called in place of [`Sink::close`] when the run has failed: finishes what can be, and makes
+    /// nothing incomplete look complete.
+    async fn abandon(&self) -> Result<(), StageError> {
+        self.close().await
+    }
+
     /// Whether a default batcher should stand before it: yes for the network, no for local sinks.
     fn wants_batches(&self) -> bool {
         false

@@ -226,7 +226,11 @@ impl Rule {
     ) -> Result<(), Failure> {
         let state = self.states.access(key, time);
         self.commands.clear();
-        self.script.call(function, first, state, &mut self.commands, self.timers.room())?;
+        let room = Room {
+            timers: self.timers.room(),
+            open: self.named.get(key).map(Vec::as_slice).unwrap_or_default(),
+        };
+        self.script.call(function, first, state, &mut self.commands, &room)?;
         let mut commands = std::mem::take(&mut self.commands);
         for command in commands.drain(..) {
             self.carry_out(command, key, cause, time, out);
@@ -344,6 +348,14 @@ impl Correlator for Rule {
     }
 }
 
+/// The timers that a call may set.
+struct Room<'a> {
+    /// How many more may be open.
+    timers: usize,
+    /// Those of the key that are: setting one again takes no room.
+    open: &'a [(String, TimerId)],
+}
+
 /// The script's functions with their arguments.
 struct Calls {
     runner: Runner,
@@ -380,7 +392,7 @@ impl Calls {
         first: Option<Dynamic>,
         state: &mut Fields,
         commands: &mut Vec<Command>,
-        timers_left: usize,
+        room: &Room<'_>,
     ) -> Result<(), Failure> {
         self.state.swap(state);
         let (own, out) = (self.state_argument.clone(), self.out_argument.clone());
@@ -388,9 +400,9 @@ impl Calls {
             Some(first) => self.runner.call(function, (first, own, out)),
             None => self.runner.call(function, (own, out)),
         };
-        let timers = self.out.timers();
+        let timers = self.out.timers(|name| room.open.iter().any(|(open, _)| open == name));
         let result = match result {
-            Ok(_) if timers > timers_left => {
+            Ok(_) if timers > room.timers => {
                 Err(Failure::new("script", "there are as many open timers as `max_timers` allows"))
             }
             result => result.map(|_| ()),

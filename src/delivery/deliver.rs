@@ -55,7 +55,8 @@ pub async fn deliver(
             }
         }
     }
-    if let Err(error) = sink.close().await {
+    let ended = if control.errors().is_empty() { sink.close().await } else { sink.abandon().await };
+    if let Err(error) = ended {
         account.break_off(&error.0);
         control.fail(format!("sink `{}`: {error}", account.stage));
     }

@@ -112,11 +112,11 @@ impl Account {
     pub fn generate(&self, batch: &Batch) {
         self.derived.fetch_add(batch.len() as u64, Relaxed);
         let times = || batch.events().iter().map(|event| event.time);
-        let (Some(least), Some(greatest)) = (times().min(), times().max()) else { return };
+        let (Some(earliest), Some(latest)) = (times().min(), times().max()) else { return };
         let mut details = self.details();
         let (first, last) = (details.first_event_time, details.last_event_time);
-        details.first_event_time = Some(first.map_or(least, |first| first.min(least)));
-        details.last_event_time = Some(last.map_or(greatest, |last| last.max(greatest)));
+        details.first_event_time = Some(first.map_or(earliest, |first| first.min(earliest)));
+        details.last_event_time = Some(last.map_or(latest, |last| last.max(latest)));
         for run in batch.events().chunk_by(|one, next| one.event_type == next.event_type) {
             *details.event_types.entry(run[0].event_type).or_default() += run.len() as u64;
         }

@@ -67,11 +67,15 @@ impl OutputHandle {
         commands.append(&mut self.lock().commands);
     }
 
-    /// How many timers and later events the last call asked for.
-    pub fn timers(&self) -> usize {
-        let later =
-            |command: &&Command| matches!(command, Command::EmitAfter(..) | Command::Timer(..));
-        self.lock().commands.iter().filter(later).count()
+    /// How many timers and later events the last call asked for, beside the timers that replace
+    /// an open one.
+    pub fn timers(&self, is_open: impl Fn(&str) -> bool) -> usize {
+        let is_new = |command: &&Command| match command {
+            Command::EmitAfter(..) => true,
+            Command::Timer(name, _) => !is_open(name),
+            _ => false,
+        };
+        self.lock().commands.iter().filter(is_new).count()
     }
 
     /// Forgets what the last call asked for.

@@ -166,6 +166,11 @@ impl Sink for FileWriter {
         closed.unwrap_or_else(|error| Err(StageError(error.to_string())))
     }
 
+    async fn abandon(&self) -> Result<(), StageError> {
+        let closed = self.on_files(Files::abandon).await;
+        closed.unwrap_or_else(|error| Err(StageError(error.to_string())))
+    }
+
     fn wants_batches(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).packs()
     }

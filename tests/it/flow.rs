@@ -185,14 +185,56 @@ sinks: { out: { type: blackhole, inputs: [ticks] } }
     let lines = line("2024-01-01T00:00:00Z") + line("9999-12-30T00:00:00Z").as_str();
     fs::write(pipeline.folder.path().join("in.ndjson"), lines).unwrap();
     let control = Control::new();
+    let run = pipeline.engine.prepare(control.clone()).unwrap();
+    let monitor = run.monitor();
     let abort = async {
-        for _ in 0..100 {
+        while monitor.statistics().events_generated < 2 {
             tokio::task::yield_now().await;
         }
         control.abort();
     };
-    let (report, ()) = tokio::join!(pipeline.engine.run(control.clone()), abort);
-    assert_eq!(report.unwrap().ending, Ending::Aborted);
+    let (report, ()) = tokio::join!(run.finish(), abort);
+    assert_eq!(report.ending, Ending::Aborted);
+}
+
+#[tokio::test]
+async fn a_run_that_fails_does_not_replace_the_good_file_of_the_last_one() {
+    let pipeline = Pipeline::new(
+        r#"
+clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 1000 }
+sources: { stores: { type: retail_mix } }
+sinks:
+  good: { type: file, inputs: [stores], with: { path: "{out}/good.ndjson", mode: replace } }
+  bad: { type: file, inputs: [stores], with: { path: /proc/no/such/file.ndjson } }
+"#,
+    );
+    fs::write(pipeline.folder.path().join("good.ndjson"), "the last run\n").unwrap();
+    assert_eq!(pipeline.run().await.ending, Ending::Failed);
+    assert_eq!(pipeline.lines("good.ndjson"), ["the last run"]);
+}
+
+#[tokio::test]
+async fn a_renewed_timer_takes_no_further_room() {
+    let pipeline = Pipeline::new(
+        r#"
+clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 500 }
+sources: { stores: { type: retail_mix } }
+correlators:
+  idle:
+    type: rhai
+    inputs: [stores]
+    with:
+      key: schema_version
+      max_timers: 1
+      script: |
+        fn on_event(event, state, out) { out.timer("idle", "1h"); }
+        fn on_timer(name, state, out) { }
+sinks: { out: { type: blackhole, inputs: [idle] } }
+"#,
+    );
+    let report = pipeline.run().await;
+    assert_adds_up(&report);
+    assert_eq!(report.statistics.events_failed, 0);
 }
 
 #[tokio::test]

@@ -110,6 +110,12 @@ impl Files {
         result.map_err(StageError)
     }
 
+    /// Completes the files that events were added to; what was to replace a file stays beside it.
+    pub(super) fn abandon(&mut self) -> Result<(), StageError> {
+        self.replacing.clear();
+        self.close()
+    }
+
     /// The places of the events of each path.
     fn by_path(&self, events: &[Event]) -> IndexMap<String, Vec<usize>> {
         let mut groups: IndexMap<String, Vec<usize>> = IndexMap::new();

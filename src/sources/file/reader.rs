@@ -227,7 +227,7 @@ impl FileReader {
             Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => {
                 return Ok(Step::Skipped);
             }
-            Ok(Some(Line::Whole(line))) => match self.parser.event(line, || self.cx.clock.wall()) {
+            Ok(Some(Line::Whole(line))) => match self.parser.event(line, || self.cx.clock.now()) {
                 Ok(event) => return Ok(Step::Event(self.completed(event))),
                 Err(error) => Malformed {
                     message: error.message,
