@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::event::Ledger;
+
 /// How far a run has come towards its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -20,11 +22,17 @@ pub enum Phase {
 pub struct Control {
     phase: Arc<watch::Sender<Phase>>,
     errors: Arc<Mutex<Vec<String>>>,
+    /// What is dropped after a failure was not delivered, so it must not be acknowledged.
+    ledgers: Arc<Mutex<Vec<Ledger>>>,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Running)), errors: Arc::default() }
+        Self {
+            phase: Arc::new(watch::Sender::new(Phase::Running)),
+            errors: Arc::default(),
+            ledgers: Arc::default(),
+        }
     }
 }
 
@@ -39,8 +47,14 @@ impl Control {
         self.go_to(Phase::Draining);
     }
 
+    /// Closes this ledger when the run fails or is given up.
+    pub fn watch_over(&self, ledger: Ledger) {
+        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).push(ledger);
+    }
+
     /// Gives up what is on its way. What was not delivered is not acknowledged.
     pub fn abort(&self) {
+        self.close_ledgers();
         self.go_to(Phase::Aborted);
     }
 
@@ -52,7 +66,13 @@ impl Control {
             errors.push(error);
         }
         drop(errors);
+        self.close_ledgers();
         self.stop();
+    }
+
+    fn close_ledgers(&self) {
+        let ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        ledgers.iter().for_each(Ledger::close);
     }
 
     /// How far the run is.
@@ -78,5 +98,22 @@ impl Control {
             *current = phase.max(*current);
             is_later
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_after_a_failure_is_not_acknowledged() {
+        let (control, ledger) = (Control::new(), Ledger::new());
+        control.watch_over(ledger.clone());
+        let [before, after] = [1, 2].map(|position| ledger.issue(position.into()));
+        drop(before);
+        control.fail("the disk is full");
+        drop(after);
+        assert_eq!(ledger.acknowledged(), Some(1.into()));
+        assert_eq!((control.phase(), ledger.outstanding()), (Phase::Draining, 1));
     }
 }

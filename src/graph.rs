@@ -51,8 +51,6 @@ pub struct Graph {
     pub tasks: Vec<BoxFuture<'static, ()>>,
     /// One account per stage, in the order of the plan.
     pub accounts: Vec<Arc<Account>>,
-    /// One ledger per source.
-    pub ledgers: Vec<Ledger>,
 }
 
 /// What a pipeline runs with.
@@ -113,7 +111,7 @@ impl<'a> Wiring<'a> {
             Arc::new(Account::new(&stage.name, stage.kind, stage.component.name))
         };
         let accounts = plan.stages.iter().map(account).collect();
-        let graph = Graph { tasks: Vec::new(), accounts, ledgers: Vec::new() };
+        let graph = Graph { tasks: Vec::new(), accounts };
         Self { plan, around, graph, inputs: plan.stages.iter().map(|_| Vec::new()).collect() }
     }
 
@@ -132,7 +130,7 @@ impl<'a> Wiring<'a> {
         cx: &StageContext,
     ) -> BatchStream {
         let ledger = Ledger::new();
-        self.graph.ledgers.push(ledger.clone());
+        self.around.control.watch_over(ledger.clone());
         let batches = source.batches(SourceContext {
             stage: planned.name.clone(),
             clock: self.around.clock,

@@ -9,7 +9,6 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
 use crate::control::{Control, Phase};
-use crate::event::Ledger;
 use crate::graph::Graph;
 use crate::monitor::{Account, Health, Statistics};
 
@@ -39,7 +38,6 @@ impl Monitor {
 /// A graph with all that its run needs.
 pub struct Run {
     tasks: Vec<BoxFuture<'static, ()>>,
-    ledgers: Vec<Ledger>,
     monitor: Monitor,
     control: Control,
     drain_timeout: Duration,
@@ -49,7 +47,7 @@ impl Run {
     /// A run of a graph that has not begun.
     pub fn new(graph: Graph, clock: Clock, control: Control, drain_timeout: Duration) -> Self {
         let monitor = Monitor { accounts: graph.accounts.into(), clock };
-        Self { tasks: graph.tasks, ledgers: graph.ledgers, monitor, control, drain_timeout }
+        Self { tasks: graph.tasks, monitor, control, drain_timeout }
     }
 
     /// A look at the run.
@@ -69,8 +67,6 @@ impl Run {
             () = give_up(&self.control, self.drain_timeout) => false,
         };
         if !drained {
-            // What is dropped from here on was not delivered, so it must not be acknowledged.
-            self.ledgers.iter().for_each(Ledger::close);
             tasks.shutdown().await;
         }
         Report::new(&self.monitor, &self.control, drained)
