@@ -88,3 +88,28 @@ fn the_output_in_the_readme_is_what_the_quickstart_reports() {
     let said = String::from_utf8(run.stderr).unwrap();
     assert!(said.contains(report.trim()), "README says {report:?}, the engine says {said}");
 }
+
+#[tokio::test]
+async fn the_script_in_the_scripting_page_runs() {
+    let page = include_str!("../../docs/scripting.md");
+    let script = page.split("```rhai\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rule.rhai"), script).unwrap();
+    let spec = "
+clock: { start: 2024-11-29T10:00:00Z, speed: max, duration: 3h }
+sources: { tills: { type: retail_mix, with: { stores: 2, event_weights: { receipt_created: 1 } } } }
+correlators:
+  days: { type: rhai, inputs: [tills], with: { key: payload.store_id, script: rule.rhai } }
+sinks: { out: { type: blackhole, inputs: [days] } }
+";
+    let environment = engine::spec::Environment::default();
+    let document =
+        engine::spec::Document::parse("page.yaml", spec, folder.path(), &environment).unwrap();
+    let engine = engine::engine::Engine::new(document, &engine::registry::built_in())
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    let report = engine.run(engine::control::Control::new()).await.unwrap();
+    assert!(report.is_success(), "{:?}", report.errors);
+    assert_eq!(report.statistics.events_failed, 0);
+    assert!(report.statistics.error_counts.is_empty(), "{:?}", report.statistics.error_counts);
+    assert!(report.statistics.events_derived > 100);
+}
