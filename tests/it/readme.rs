@@ -96,7 +96,7 @@ async fn the_script_in_the_scripting_page_runs() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("rule.rhai"), script).unwrap();
     let spec = "
-clock: { start: 2024-11-29T10:00:00Z, speed: max, duration: 3h }
+clock: { start: 2024-11-29T10:00:00Z, speed: max, duration: 1m }
 sources: { tills: { type: retail_mix, with: { stores: 2, event_weights: { receipt_created: 1 } } } }
 correlators:
   days: { type: rhai, inputs: [tills], with: { key: payload.store_id, script: rule.rhai } }
