@@ -41,8 +41,8 @@ pub struct FileSource {
     #[serde(default = "default_event_type")]
     pub event_type: String,
     /// The field of such an object that holds its time: RFC 3339, or seconds or milliseconds since
-    /// 1970 (numbers from 100 000 000 000 on are milliseconds). By default the time is that of
-    /// reading.
+    /// 1970 (numbers from 100 000 000 000 on are milliseconds). By default the
+    /// pipeline's event time at reading.
     pub time_field: Option<String>,
     /// How the files are packed.
     #[serde(default)]

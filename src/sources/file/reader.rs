@@ -37,6 +37,8 @@ pub(super) struct FileReader {
     /// Malformed lines of this chunk, and how many there were in all.
     malformed: Vec<MalformedLine>,
     malformed_count: u64,
+    /// Event time when this chunk was begun: the time of what has none of its own.
+    read_at: Timestamp,
     /// By how many milliseconds event times are moved; known from the first event on.
     shift: Option<i64>,
 }
@@ -120,12 +122,14 @@ impl FileReader {
             events: 0,
             malformed: Vec::new(),
             malformed_count: 0,
+            read_at: Timestamp::MIN,
             shift: None,
         }
     }
 
     /// Reads on.
     pub(super) fn chunk(&mut self) -> Chunk {
+        self.read_at = self.cx.clock.now();
         let mut batches = Vec::with_capacity(CHUNK_BATCHES);
         loop {
             let mut events = Vec::with_capacity(self.cx.batch_events);
@@ -227,7 +231,7 @@ impl FileReader {
             Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => {
                 return Ok(Step::Skipped);
             }
-            Ok(Some(Line::Whole(line))) => match self.parser.event(line, || self.cx.clock.now()) {
+            Ok(Some(Line::Whole(line))) => match self.parser.event(line, || self.read_at) {
                 Ok(event) => return Ok(Step::Event(self.completed(event))),
                 Err(error) => Malformed {
                     message: error.message,
