@@ -1,18 +1,29 @@
-//! Events per second on one core, step by step: generate, enrich, correlate, write, read.
+//! Events per second on one core, step by step: generate, enrich, correlate, write, read, deliver.
 //!
 //! `cargo bench` prints them; compare the rows of one run with each other, not with other machines.
 
 use std::hint::black_box;
+use std::num::NonZeroU64;
 use std::path::Path;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use engine::event::{BATCH_EVENTS, Event, JsonReader, JsonWriter, Timestamp};
-use engine::plan::Plan;
+use engine::clock::{Clock, Speed};
+use engine::control::Control;
+use engine::dead_letter::{DeadLetters, Failures};
+use engine::delivery::Delivery;
+use engine::event::{
+    BATCH_EVENTS, Batch, BatchBuilder, Event, JsonReader, JsonWriter, Ledger, Timestamp, Token,
+};
+use engine::kind::Kind;
+use engine::monitor::Account;
+use engine::plan::{Plan, RunId};
 use engine::registry::built_in;
 use engine::retail::{EventFactory, EventWeights};
-use engine::spec::{Document, Environment};
-use engine::stage::{Output, Rows, Stage};
+use engine::spec::{BufferType, DeliverySettings, Document, Environment};
+use engine::stage::{Outcome, Output, Rows, Sink, Stage};
 
 /// The allocator that the program uses.
 #[global_allocator]
@@ -53,7 +64,7 @@ fn stage(name: &str) -> Stage {
         Document::parse("bench.yaml", PIPELINE, Path::new("."), &Environment::default()).unwrap();
     let (plan, _) = Plan::new(document, &built_in()).unwrap();
     let planned = plan.stages.iter().find(|stage| stage.name == name).unwrap();
-    plan.build(planned, start()).unwrap()
+    plan.build(planned, RunId::of(start())).unwrap()
 }
 
 fn start() -> Timestamp {
@@ -140,5 +151,141 @@ fn throughput(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, throughput);
+/// How many batches go through a delivery at a time.
+const DELIVERED_BATCHES: usize = 64;
+
+/// Takes everything at once, or nothing ever.
+struct Receiver {
+    answers: bool,
+}
+
+#[async_trait]
+impl Sink for Receiver {
+    async fn write(&self, batch: &Batch) -> Outcome {
+        black_box(batch.events());
+        if !self.answers {
+            std::future::pending::<()>().await;
+        }
+        Outcome::Delivered
+    }
+}
+
+fn delivery(answers: bool, settings: DeliverySettings, folder: &Path) -> Delivery {
+    let account = Arc::new(Account::new("nowhere", Kind::Sink, "bench"));
+    let control = Control::new();
+    Delivery {
+        sink: Box::new(Receiver { answers }),
+        settings,
+        failures: Failures::new(account.clone(), DeadLetters::off(), control.clone()),
+        account,
+        control,
+        clock: Clock::new(None, Speed::Max, false),
+        seed: 42,
+        buffer_path: folder.join("buffer"),
+    }
+}
+
+fn buffered(kind: BufferType) -> DeliverySettings {
+    let mut settings = DeliverySettings::default();
+    settings.buffer.r#type = kind;
+    settings
+}
+
+/// What stands before a sink, with and without the making of what goes through it.
+fn deliveries(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("delivery");
+    group.throughput(Throughput::Elements((DELIVERED_BATCHES * BATCH_EVENTS) as u64));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut generator = Generator::new();
+    let mut batches = |count| -> Vec<Batch> {
+        (0..count).map(|_| Batch::new(generator.batch(), start(), None)).collect()
+    };
+    let ready = batches(DELIVERED_BATCHES);
+
+    group.bench_function("generate -> blackhole, nothing between", |bench| {
+        bench.iter(|| {
+            let sink = Receiver { answers: true };
+            runtime.block_on(async {
+                for batch in batches(DELIVERED_BATCHES) {
+                    sink.write(&batch).await;
+                }
+            });
+        });
+    });
+    for (name, kind) in [("memory", BufferType::Memory), ("disk", BufferType::Disk)] {
+        let through = |made: Vec<Batch>| {
+            let delivery = delivery(true, buffered(kind), folder.path());
+            let (taken_in, sent) = delivery.of(futures::stream::iter(made));
+            runtime.block_on(async { tokio::join!(taken_in, sent) });
+        };
+        group.bench_function(format!("{name} buffer -> blackhole"), |bench| {
+            bench.iter(|| through(ready.clone()));
+        });
+        group.bench_function(format!("generate -> {name} buffer -> blackhole"), |bench| {
+            bench.iter(|| through(batches(DELIVERED_BATCHES)));
+        });
+    }
+    group.finish();
+    runtime.block_on(memory_of_buffered_events(&mut batches, folder.path()));
+}
+
+/// Fills a buffer in memory in front of a receiver that never answers, and prints what it takes.
+async fn memory_of_buffered_events(batches: &mut impl FnMut(usize) -> Vec<Batch>, folder: &Path) {
+    const EVENTS: usize = 100_000;
+    let mut settings = buffered(BufferType::Memory);
+    settings.buffer.max_events = NonZeroU64::MAX;
+    settings.buffer.max_bytes = NonZeroU64::MAX;
+    let (before, delivery) = (resident_bytes(), delivery(false, settings, folder));
+    let account = delivery.account.clone();
+    let input = (0..EVENTS.div_ceil(BATCH_EVENTS)).flat_map(|_| batches(1));
+    let input: Vec<Batch> = input.collect();
+    let (taken_in, sent) = delivery.of(futures::stream::iter(input));
+    tokio::select! {
+        () = sent => {}
+        () = async { taken_in.await; tokio::task::yield_now().await } => {}
+    }
+    let waiting = account.delivery.tally().unwrap();
+    println!(
+        "delivery/memory: {} events in a buffer, estimated at {} bytes each, resident {} bytes each",
+        waiting.buffer_size,
+        waiting.buffer_bytes / waiting.buffer_size.max(1),
+        resident_bytes().saturating_sub(before) / waiting.buffer_size.max(1),
+    );
+}
+
+/// Linux only; 0 elsewhere.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+/// What it costs to know the fate of every event: batches are gathered anew, as a batcher does,
+/// with a token and without.
+fn acknowledgement(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("acknowledgement");
+    group.throughput(Throughput::Elements(BATCH_EVENTS as u64));
+    let ledger = Ledger::new();
+    let mut events = Generator::new().batch();
+    let mut gather = |token: Option<Token>| {
+        let batch = Batch::new(std::mem::take(&mut events), start(), token);
+        let copy = black_box(batch.clone());
+        drop(copy);
+        let (gathered, tokens) = batch.into_parts();
+        let mut builder = BatchBuilder::with_capacity(gathered.len());
+        for event in gathered {
+            builder.push(event, &tokens);
+        }
+        drop(tokens);
+        events = builder.finish(start()).into_parts().0;
+    };
+    group.bench_function("gather without tokens", |bench| bench.iter(|| gather(None)));
+    group.bench_function("gather with a token, which is resolved", |bench| {
+        bench.iter(|| gather(Some(ledger.issue(serde_json::Value::Null))));
+    });
+    assert_eq!(ledger.outstanding(), 0);
+    group.finish();
+}
+
+criterion_group!(benches, throughput, deliveries, acknowledgement);
 criterion_main!(benches);

@@ -23,7 +23,7 @@ sinks:
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Everything that can be wrong with the pipeline is reported here, all at once.
-    let engine = Engine::from_yaml(PIPELINE)?.with_duration(Duration::from_secs(600));
+    let engine = Engine::from_yaml(PIPELINE)?.with_duration(Duration::from_mins(10));
 
     // The session runs in threads of its own. Dropping it would stop and drain it, too.
     let session = engine.start()?;

@@ -3,6 +3,7 @@
 mod completions;
 mod components;
 mod describe;
+mod dlq;
 mod graph;
 mod list;
 mod log;
@@ -58,6 +59,8 @@ enum Command {
     New(new::NewArguments),
     /// Print a pipeline as it would run, with secrets masked
     Render(render::RenderArguments),
+    /// Look at dead letters, send them through the pipeline again, or throw them away
+    Dlq(dlq::DlqArguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArguments),
 }
@@ -183,6 +186,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Graph(graph) => graph::graph(&graph),
         Command::New(new) => new::new(&new),
         Command::Render(render) => render::render(&render),
+        Command::Dlq(dlq) => dlq::dlq(&dlq),
         Command::Completions(completions) => completions::completions(&completions),
     };
     let exit = ended.unwrap_or_else(|error| {

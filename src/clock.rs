@@ -27,6 +27,8 @@ pub struct Clock {
     catch_up: bool,
     began: Instant,
     began_wall: Timestamp,
+    /// How far event time was already when the clock began.
+    before: Duration,
 }
 
 impl Clock {
@@ -36,7 +38,14 @@ impl Clock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let began_wall = Timestamp::from_millis(since_epoch.as_millis() as i64);
         let start = start.unwrap_or(began_wall);
-        Self { start, speed, catch_up, began: Instant::now(), began_wall }
+        let before = Duration::ZERO;
+        Self { start, speed, catch_up, began: Instant::now(), began_wall, before }
+    }
+
+    /// The same clock, on which event time goes on from an instant.
+    #[must_use]
+    pub fn going_on_from(self, time: Timestamp) -> Self {
+        Self { before: time.since(self.start), ..self }
     }
 
     /// The instant event time began at.
@@ -61,7 +70,8 @@ impl Clock {
             Speed::Factor(_) if self.catch_up => self.wall(),
             Speed::Factor(speed) => {
                 let seconds = self.elapsed().as_secs_f64() * speed;
-                self.start + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+                let since = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+                self.start + self.before.saturating_add(since)
             }
         }
     }
@@ -90,7 +100,7 @@ impl Clock {
             time.since(self.began_wall)
         } else {
             // At a speed near nothing it takes longer than can be said.
-            let seconds = time.since(self.start).as_secs_f64() / speed;
+            let seconds = time.since(self.start + self.before).as_secs_f64() / speed;
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
         })
     }
@@ -121,7 +131,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_minute_at_speed_sixty_takes_a_second() {
         let clock = Clock::new(Some(noon()), Speed::Factor(60.0), false);
-        clock.sleep_until(noon() + Duration::from_secs(60)).await;
+        clock.sleep_until(noon() + Duration::from_mins(1)).await;
         assert_eq!(clock.elapsed(), Duration::from_secs(1));
     }
 
@@ -135,6 +145,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn event_time_goes_on_from_where_it_was() {
+        let minute = Duration::from_mins(1);
+        let clock =
+            Clock::new(Some(noon()), Speed::Factor(60.0), false).going_on_from(noon() + minute);
+        assert_eq!((clock.start(), clock.now()), (noon(), noon() + minute));
+        clock.sleep_until(noon() + 2 * minute).await;
+        assert_eq!(clock.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn at_full_speed_nothing_waits() {
         let clock = Clock::new(Some(noon()), Speed::Max, false);
         clock.sleep_until(Timestamp::MAX).await;
@@ -144,7 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn catching_up_waits_only_for_the_future() {
         let clock = Clock::new(Some(noon()), Speed::Factor(1.0), true);
-        clock.sleep_until(noon() + Duration::from_secs(3600)).await;
+        clock.sleep_until(noon() + Duration::from_hours(1)).await;
         assert_eq!(clock.elapsed(), Duration::ZERO, "that hour is past");
         clock.sleep_until(clock.wall() + Duration::from_secs(5)).await;
         assert_eq!(clock.elapsed(), Duration::from_secs(5));

@@ -13,6 +13,8 @@ pub enum Phase {
     Running,
     /// Sources have stopped; what is on its way goes to the sinks.
     Draining,
+    /// Nothing is sent any more: what is left goes to disk buffers and dead letters.
+    Keeping,
     /// Nothing is waited for any more.
     Aborted,
 }
@@ -45,6 +47,11 @@ impl Control {
     /// Stops the sources and lets everything behind them drain.
     pub fn stop(&self) {
         self.go_to(Phase::Draining);
+    }
+
+    /// Has what is left kept on disk in place of being sent.
+    pub fn keep(&self) {
+        self.go_to(Phase::Keeping);
     }
 
     /// Closes this ledger when the run fails or is given up.

@@ -1,20 +1,26 @@
 //! THE FLOW: YAML text -> Spec -> Plan -> Graph -> run -> drain -> Report.
 
+mod replay;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile};
+use crate::clock::{Clock, Speed};
 use crate::component::Component;
 use crate::control::Control;
 use crate::dead_letter::DeadLetters;
 use crate::graph::{Graph, Surroundings};
 use crate::monitor::{Health, Statistics};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedStage};
 use crate::problem::{Problem, Problems};
 use crate::registry::built_in;
 use crate::runtime::{Monitor, Report, Run};
-use crate::spec::{Document, Environment, SpecDuration};
+use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration};
+
+pub use replay::{Outlook, Replay, ReplayError, Replayed};
 
 /// How long a stopped run may drain before it is given up.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,6 +30,7 @@ pub struct Engine {
     plan: Plan,
     warnings: Problems,
     drain_timeout: Duration,
+    reset_state: bool,
 }
 
 impl Engine {
@@ -41,7 +48,7 @@ impl Engine {
     /// The pipeline in a document, with these components.
     pub fn new(document: Document, components: &[Component]) -> Result<Self, Problems> {
         let (plan, warnings) = Plan::new(document, components)?;
-        Ok(Self { plan, warnings, drain_timeout: DRAIN_TIMEOUT })
+        Ok(Self { plan, warnings, drain_timeout: DRAIN_TIMEOUT, reset_state: false })
     }
 
     /// Lets it run for so much event time, whatever the spec says about its end.
@@ -59,6 +66,12 @@ impl Engine {
         Self { drain_timeout, ..self }
     }
 
+    /// Forgets what the stages of earlier runs remember, and begins anew.
+    #[must_use]
+    pub fn with_reset_state(self, reset_state: bool) -> Self {
+        Self { reset_state, ..self }
+    }
+
     /// What was checked.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -72,28 +85,123 @@ impl Engine {
     /// Wires the pipeline; event time begins now. Belongs in a tokio runtime.
     pub fn prepare(&self, control: Control) -> Result<Run, Problems> {
         let settings = &self.plan.spec.clock;
-        let clock = Clock::new(settings.start, settings.speed.into(), settings.catch_up);
+        let before = self.snapshot()?;
+        let clock = self.clock(before.as_ref());
+        let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
+        let checkpoints = self.checkpoints(before, clock)?;
         let around = Surroundings {
             clock,
-            end: settings.end(clock.start()),
+            end: settings.end(leg),
             events: settings.events,
             dead_letters: self.dead_letters(clock),
-            control: control.clone(),
+            own_dead_letters: self.own_dead_letters(clock),
+            checkpoints: checkpoints.clone(),
+            control,
+            entries: None,
         };
         let graph = Graph::wire(&self.plan, &around)?;
-        Ok(Run::new(graph, clock, control, self.drain_timeout))
+        self.refuse_misfits(&checkpoints.misfits())?;
+        Ok(Run::new(graph, &around, self.drain_timeout))
+    }
+
+    /// Event time begins where the spec says, or goes on from where it was. Where it is the wall's,
+    /// it catches up with that.
+    fn clock(&self, before: Option<&Snapshot>) -> Clock {
+        let settings = &self.plan.spec.clock;
+        let speed = settings.speed.into();
+        let Some(before) = before else {
+            return Clock::new(settings.start, speed, settings.catch_up);
+        };
+        let is_live = settings.start.is_none() && speed == Speed::Factor(1.0);
+        Clock::new(Some(before.start), speed, settings.catch_up || is_live)
+            .going_on_from(before.time)
+    }
+
+    /// What the run before this one left.
+    fn snapshot(&self) -> Result<Option<Snapshot>, Problems> {
+        let Some(settings) = &self.plan.spec.state else { return Ok(None) };
+        let file = SnapshotFile::new(&settings.path);
+        if self.reset_state {
+            file.remove().map_err(|error| self.state_problem(error))?;
+        }
+        let before = file.read().map_err(|error| self.stale(error))?;
+        match before {
+            Some(before) if before.identity != self.plan.identity() => {
+                let path = settings.path.display();
+                Err(self.stale(format!(
+                    "the state `{path}` is of another spec: of {}, and this one has {}",
+                    before.identity,
+                    self.plan.identity()
+                )))
+            }
+            before => Ok(before),
+        }
+    }
+
+    fn checkpoints(&self, before: Option<Snapshot>, clock: Clock) -> Result<Checkpoints, Problems> {
+        let Some(settings) = &self.plan.spec.state else { return Ok(Checkpoints::off()) };
+        let before = before.unwrap_or_else(|| Snapshot::new(clock.start(), self.plan.identity()));
+        Checkpoints::new(SnapshotFile::new(&settings.path), settings.interval.0, before)
+            .map_err(|error| self.state_problem(error))
+    }
+
+    fn refuse_misfits(&self, misfits: &[String]) -> Result<(), Problems> {
+        let Some(settings) = self.plan.spec.state.as_ref().filter(|_| !misfits.is_empty()) else {
+            return Ok(());
+        };
+        let (path, misfits) = (settings.path.display(), misfits.join(", "));
+        Err(self.stale(format!("the state `{path}` is of another version of the spec: {misfits}")))
+    }
+
+    fn stale(&self, message: String) -> Problems {
+        let problem = Problem::error(message).at(self.plan.document.key_place("/state"));
+        problem.help("begin anew with `--reset-state`, or name another `path`").into()
+    }
+
+    fn state_problem(&self, message: String) -> Problems {
+        Problem::error(message).at(self.plan.document.key_place("/state")).into()
     }
 
     /// The file of the dead letters, unless they are off.
     pub fn dead_letter_path(&self) -> Option<PathBuf> {
-        let settings = &self.plan.spec.dead_letter;
-        let file = || Path::new("dead_letters").join(format!("{}.ndjson", self.plan.name()));
-        settings.enabled.then(|| settings.path.clone().unwrap_or_else(file))
+        self.plan.dead_letter_path()
+    }
+
+    /// The files of the dead letters: the pipeline's, and those that sinks have of their own.
+    pub fn dead_letter_paths(&self) -> Vec<PathBuf> {
+        let own = self.plan.stages.iter().filter_map(|stage| stage.delivery.dead_letter.as_ref());
+        let own = own.filter(|settings| settings.enabled);
+        let own = own.filter_map(|settings| settings.path.clone());
+        let mut paths = Vec::new();
+        for path in self.dead_letter_path().into_iter().chain(own) {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        paths
     }
 
     fn dead_letters(&self, clock: Clock) -> DeadLetters {
-        let Some(path) = self.dead_letter_path() else { return DeadLetters::off() };
-        let settings = &self.plan.spec.dead_letter;
+        self.letters(self.dead_letter_path(), &self.plan.spec.dead_letter, clock)
+    }
+
+    /// The dead letters of sinks that do not share the pipeline's, by their names.
+    fn own_dead_letters(&self, clock: Clock) -> HashMap<String, DeadLetters> {
+        let own = |stage: &PlannedStage| {
+            let settings = stage.delivery.dead_letter.as_ref()?;
+            let letters = self.letters(self.plan.own_dead_letter_path(stage), settings, clock);
+            Some((stage.name.clone(), letters))
+        };
+        self.plan.stages.iter().filter_map(own).collect()
+    }
+
+    fn letters(
+        &self,
+        path: Option<PathBuf>,
+        settings: &DeadLetterSettings,
+        clock: Clock,
+    ) -> DeadLetters {
+        let Some(path) = path else { return DeadLetters::off() };
         let hash = self.plan.document.hash();
         DeadLetters::new(path, settings.max_events, settings.when_full, hash, clock)
     }

@@ -1,5 +1,6 @@
 //! Enrichers: one file each.
 
+pub mod chaos;
 pub mod filter;
 pub mod rhai;
 pub mod validate;

@@ -3,20 +3,25 @@
 //! Floor 0: everything may import this, this imports nothing of ours.
 
 mod batch;
+mod exact;
 mod field_path;
 mod json_read;
 mod json_write;
 mod key;
 mod names;
+mod size;
 mod text;
 mod timestamp;
 mod token;
 mod trace_ids;
 mod value;
 
+use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::value::RawValue;
 
 pub use batch::{BATCH_EVENTS, Batch, BatchBuilder};
+pub use exact::Exact;
 pub use field_path::FieldPath;
 pub use json_read::{JsonError, JsonReader};
 pub use json_write::JsonWriter;
@@ -112,6 +117,14 @@ impl Event {
         let mut writer = JsonWriter::new();
         writer.event(self);
         String::from_utf8(writer.into_bytes()).expect("the JSON writer writes UTF-8")
+    }
+}
+
+/// The way back from what is kept as JSON: through [`JsonReader`], so from `serde_json` only.
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        JsonReader::default().event(json.get().as_bytes()).map_err(de::Error::custom)
     }
 }
 

@@ -8,32 +8,35 @@ mod fan_out;
 mod merge;
 mod select;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, Stream};
 use futures::{FutureExt, StreamExt};
 
 use crate::batchers::count_or_time::default_batcher;
+use crate::checkpoint::{Checkpoints, StageCheckpoint};
 use crate::clock::Clock;
 use crate::control::{Control, Phase};
 use crate::dead_letter::{DeadLetters, Failures};
-use crate::delivery::deliver;
-use crate::event::{BATCH_EVENTS, Batch, Ledger, Timestamp};
+use crate::delivery::{Chaos, Delivery};
+use crate::event::{BATCH_EVENTS, Batch, Event, Ledger, Timestamp, mix};
 use crate::kind::Kind;
 use crate::monitor::Account;
-use crate::plan::{Plan, PlannedStage};
-use crate::problem::Problems;
+use crate::plan::{Plan, PlannedStage, RunId};
+use crate::problem::{Problem, Problems};
 use crate::spec::Order;
-use crate::stage::{Enricher, Sink, Source, SourceContext, Stage};
+use crate::stage::{Enricher, Hold, Sink, Source, SourceContext, Stage, StageError};
+use crate::state::StateError;
 
 use batch::batch;
-use budget::Budget;
-use correlate::correlate;
+use budget::{Budget, Enough};
+use correlate::{Memory, correlate};
 use enrich::enrich;
-use fan_out::{hand_over, share};
-use merge::{as_they_come, in_order, merge};
+use fan_out::share;
+use merge::{Remainder, as_they_come, in_order, merge};
 use select::{StageContext, keep};
 
 /// What flows along an edge.
@@ -63,25 +66,47 @@ pub struct Surroundings {
     pub events: Option<u64>,
     /// Where events go that a stage failed on.
     pub dead_letters: DeadLetters,
+    /// The same for sinks that have their own, by their names.
+    pub own_dead_letters: HashMap<String, DeadLetters>,
+    /// What keeps the stages' states.
+    pub checkpoints: Checkpoints,
     /// The signals of the run.
     pub control: Control,
+    /// In a replay: what enters in place of the sources' events.
+    pub entries: Option<Entries>,
 }
+
+/// Events that enter at stages, by the stages' names: behind a source, in front of any other.
+pub type Entries = HashMap<String, Vec<Event>>;
 
 impl Graph {
     /// Wires a plan: each stage to its inputs, a task wherever streams part or end.
     pub fn wire(plan: &Plan, around: &Surroundings) -> Result<Self, Problems> {
         let mut wiring = Wiring::new(plan, around);
-        let mut budget = Budget::new(around.events);
+        let mut budget = Budget::new(around.events, &around.checkpoints);
         for (place, planned) in plan.stages.iter().enumerate() {
             let cx = wiring.context(place);
-            let input = wiring.input_of(place);
-            let output = match plan.build(planned, around.clock.start())? {
+            let input = wiring.input_of(place)?;
+            if planned.kind == Kind::Source && around.entries.is_some() {
+                let entering = generated(wiring.entering(planned), &cx);
+                wiring.give_out(place, keep(entering, cx));
+                continue;
+            }
+            let output = match plan.build(planned, wiring.run_id(place))? {
                 Stage::Source(source) => {
-                    let batches = budget.limit(wiring.source(planned, source, &cx));
+                    wiring.is_replayed[place] = source.replays();
+                    let batches = budget.limit(wiring.source(place, source, &cx, budget.enough()));
                     keep(generated(batches, &cx), cx)
                 }
                 Stage::Enricher(first) => enrich(input, wiring.team(planned, first)?, cx),
-                Stage::Correlator(correlator) => correlate(in_order(input), correlator, cx),
+                Stage::Correlator(correlator) => {
+                    let checkpoint = wiring.checkpoint(planned, "/order");
+                    let input = in_order(input, checkpoint, wiring.remainder(), &cx.account)
+                        .map_err(|error| wiring.stale(planned, &error))?;
+                    let memory = wiring.memory(planned);
+                    correlate(input, correlator, cx, memory)
+                        .map_err(|error| wiring.stale(planned, &error))?
+                }
                 Stage::Batcher(batcher) => batch(keep(input, cx), batcher, around.clock),
                 Stage::Sink(sink) => {
                     let input = keep(input, cx.clone());
@@ -91,7 +116,8 @@ impl Graph {
             };
             wiring.give_out(place, output);
         }
-        wiring.graph.tasks.extend(budget.into_task(IDLE_TIMEOUT));
+        let task = budget.into_task(IDLE_TIMEOUT, wiring.remainder()).map_err(stale_budget)?;
+        wiring.graph.tasks.extend(task);
         Ok(wiring.graph)
     }
 }
@@ -103,6 +129,9 @@ struct Wiring<'a> {
     graph: Graph,
     /// The streams that lead to each stage and are not taken yet, with the place they come from.
     inputs: Vec<Vec<(usize, BatchStream)>>,
+    /// Whether a run that goes on from a snapshot sees the same events again at each stage, in the
+    /// same order.
+    is_replayed: Vec<bool>,
 }
 
 impl<'a> Wiring<'a> {
@@ -112,42 +141,86 @@ impl<'a> Wiring<'a> {
         };
         let accounts = plan.stages.iter().map(account).collect();
         let graph = Graph { tasks: Vec::new(), accounts };
-        Self { plan, around, graph, inputs: plan.stages.iter().map(|_| Vec::new()).collect() }
+        let inputs = plan.stages.iter().map(|_| Vec::new()).collect();
+        Self { plan, around, graph, inputs, is_replayed: vec![true; plan.stages.len()] }
+    }
+
+    /// What the trace ids of a stage follow from: where the same events do not come again, they
+    /// must not be those of the run before.
+    fn run_id(&mut self, place: usize) -> RunId {
+        let planned = &self.plan.stages[place];
+        let comes_again = planned.inputs.iter().all(|input| self.is_replayed[*input])
+            && (planned.inputs.len() < 2 || planned.order == Order::EventTime);
+        self.is_replayed[place] &= comes_again;
+        let restarts = if self.is_replayed[place] { 0 } else { self.around.checkpoints.restarts() };
+        RunId { restarts, ..RunId::of(self.around.clock.start()) }
     }
 
     fn context(&self, place: usize) -> StageContext {
         let account = Arc::clone(&self.graph.accounts[place]);
-        let letters = self.around.dead_letters.clone();
+        let own = self.around.own_dead_letters.get(&self.plan.stages[place].name);
+        let letters = own.unwrap_or(&self.around.dead_letters).clone();
         let failures = Failures::new(account.clone(), letters, self.around.control.clone());
         StageContext { account, failures, when: self.plan.stages[place].when.clone() }
+    }
+
+    /// A stage's part in the checkpoints, or that of something in front of it.
+    fn checkpoint(&self, planned: &PlannedStage, part: &str) -> StageCheckpoint {
+        let spec = self.plan.fingerprint(planned);
+        self.around.checkpoints.stage(&format!("{}{part}", planned.name), &spec)
+    }
+
+    fn remainder(&self) -> Remainder {
+        Remainder::new(&self.around.checkpoints, &self.around.control)
+    }
+
+    fn memory(&self, planned: &PlannedStage) -> Memory {
+        let ledger = Ledger::new();
+        self.around.control.watch_over(ledger.clone());
+        let checkpoint = self.checkpoint(planned, "");
+        Memory { checkpoint, ledger, control: self.around.control.clone() }
+    }
+
+    /// A state that a stage cannot go on from.
+    fn stale(&self, planned: &PlannedStage, error: &StateError) -> Problems {
+        let place = self.plan.document.key_place(&planned.pointer);
+        stale(format!("`{}` cannot go on from its state: {error}", planned.name)).at(place).into()
     }
 
     /// A source's batches, until it ends, fails or is told to stop.
     fn source(
         &mut self,
-        planned: &PlannedStage,
+        place: usize,
         source: Box<dyn Source>,
         cx: &StageContext,
+        enough: Enough,
     ) -> BatchStream {
         let ledger = Ledger::new();
         self.around.control.watch_over(ledger.clone());
-        let batches = source.batches(SourceContext {
+        let run = self.run_id(place);
+        let planned = &self.plan.stages[place];
+        let (hold, done) = Hold::new();
+        self.graph.tasks.push(done.boxed());
+        let context = SourceContext {
             stage: planned.name.clone(),
             clock: self.around.clock,
             end: self.around.end,
             ledger,
-            trace_ids: self.plan.trace_ids(planned, self.around.clock.start()),
+            trace_ids: self.plan.trace_ids(planned, run),
             failures: cx.failures.clone(),
             batch_events: BATCH_EVENTS,
-        });
-        let control = self.around.control.clone();
-        let stopped = {
-            let control = control.clone();
-            async move { control.reached(Phase::Draining).await }
+            holds: hold.holds(),
         };
-        let account = Arc::clone(&cx.account);
+        let (control, account) = (self.around.control.clone(), Arc::clone(&cx.account));
+        let batches = feed(
+            source,
+            context,
+            self.checkpoint(planned, ""),
+            self.around.control.clone(),
+            enough,
+            hold,
+        );
         batches
-            .take_until(stopped.boxed())
             .scan((), move |(), batch| {
                 let batch = batch.map_err(|error| {
                     account.break_off(&error.0);
@@ -159,20 +232,39 @@ impl<'a> Wiring<'a> {
     }
 
     /// What a stage reads: its inputs in one stream, entered in its account.
-    fn input_of(&mut self, place: usize) -> BatchStream {
+    fn input_of(&mut self, place: usize) -> Result<BatchStream, Problems> {
         let planned = &self.plan.stages[place];
         let mut inputs = std::mem::take(&mut self.inputs[place]);
         // Ties of event time go by the order that the spec gives.
         inputs.sort_by_key(|(from, _)| planned.inputs.iter().position(|input| input == from));
         let mut inputs: Vec<_> = inputs.into_iter().map(|(_, stream)| stream).collect();
+        if self.around.entries.is_some() && planned.kind != Kind::Source {
+            let account = Arc::clone(&self.graph.accounts[place]);
+            let entering = self.entering(planned);
+            inputs.push(entering.inspect(move |batch| account.recover(batch.len())).boxed());
+        }
         let input = match (inputs.len(), planned.order) {
-            (0, _) => return futures::stream::empty().boxed(),
+            (0, _) => return Ok(futures::stream::empty().boxed()),
             (1, _) => inputs.remove(0),
-            (_, Order::EventTime) => merge(inputs, planned.idle_timeout),
+            (_, Order::EventTime) => {
+                let checkpoint = self.checkpoint(planned, "/inputs");
+                let account = &self.graph.accounts[place];
+                merge(inputs, planned.idle_timeout, checkpoint, self.remainder(), account)
+                    .map_err(|error| self.stale(planned, &error))?
+            }
             (_, Order::Arrival) => as_they_come(inputs),
         };
         let account = Arc::clone(&self.graph.accounts[place]);
-        input.inspect(move |batch| account.receive(batch)).boxed()
+        Ok(input.inspect(move |batch| account.receive(batch)).boxed())
+    }
+
+    /// The events that enter at a stage, in the order of their times.
+    fn entering(&self, planned: &PlannedStage) -> BatchStream {
+        let entries = self.around.entries.as_ref();
+        let mut events = entries.and_then(|it| it.get(&planned.name)).cloned().unwrap_or_default();
+        events.sort_by_key(|event| event.time);
+        let batches: Vec<Batch> = events.chunks(BATCH_EVENTS).map(entering_batch).collect();
+        futures::stream::iter(batches).boxed()
     }
 
     /// The further instances that a stage asks for.
@@ -182,8 +274,9 @@ impl<'a> Wiring<'a> {
         first: Box<dyn Enricher>,
     ) -> Result<Vec<Box<dyn Enricher>>, Problems> {
         let mut team = vec![first];
+        let run = RunId::of(self.around.clock.start());
         while team.len() < planned.parallelism {
-            if let Stage::Enricher(next) = self.plan.build(planned, self.around.clock.start())? {
+            if let Stage::Enricher(next) = self.plan.build(planned, run)? {
                 team.push(next);
             }
         }
@@ -199,15 +292,26 @@ impl<'a> Wiring<'a> {
         input: BatchStream,
         cx: StageContext,
     ) {
+        let (faults, seed) = (planned.delivery.chaos.as_ref(), self.plan.spec.seed);
+        let sink = Chaos::around(sink, faults, &planned.name, seed, self.around.clock);
         let is_batched = |input: &usize| matches!(self.plan.stages[*input].kind, Kind::Batcher);
         let input = if sink.wants_batches() && !planned.inputs.iter().all(is_batched) {
             batch(input, default_batcher(), self.around.clock)
         } else {
             input
         };
-        let input = hand_over(input, &mut self.graph.tasks);
-        let control = self.around.control.clone();
-        self.graph.tasks.push(deliver(input, sink, cx.account, cx.failures, control).boxed());
+        let delivery = Delivery {
+            sink,
+            settings: planned.delivery.clone(),
+            account: cx.account,
+            failures: cx.failures,
+            control: self.around.control.clone(),
+            clock: self.around.clock,
+            seed: self.plan.spec.seed ^ mix(planned.ordinal),
+            buffer_path: self.plan.buffer_path(planned),
+        };
+        let (taken_in, sent) = delivery.of(input);
+        self.graph.tasks.extend([taken_in.boxed(), sent.boxed()]);
     }
 
     /// Gives a stage's events to those that read them.
@@ -239,6 +343,65 @@ impl<'a> Wiring<'a> {
             self.inputs[reader].push((place, stream));
         }
     }
+}
+
+/// What a source gives, with barriers where checkpoints are due.
+fn feed(
+    source: Box<dyn Source>,
+    cx: SourceContext,
+    mut checkpoint: StageCheckpoint,
+    control: Control,
+    enough: Enough,
+    hold: Hold,
+) -> impl Stream<Item = Result<Batch, StageError>> + Send {
+    async_stream::try_stream! {
+        // Until here the source may ask that the run waits for it.
+        let _hold = hold;
+        let ledger = cx.ledger.clone();
+        let mut stopped = Box::pin(async move {
+            tokio::select! {
+                () = control.reached(Phase::Draining) => {}
+                () = enough.reached() => {}
+            }
+        });
+        let mut watermark = Timestamp::MIN;
+        let mut feed = source.open(cx, checkpoint.restored()).await?;
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                number = checkpoint.due() => Err(number),
+                batch = feed.next() => Ok(batch),
+            };
+            match step {
+                Ok(batch) => {
+                    let Some(batch) = batch? else { break };
+                    watermark = batch.watermark();
+                    yield batch;
+                }
+                Err(number) => {
+                    checkpoint.note(number, || feed.state(), Some(&ledger));
+                    yield Batch::barrier(number, watermark);
+                }
+            }
+        }
+        checkpoint.note_end(|| feed.state(), Some(&ledger));
+    }
+}
+
+fn stale(message: String) -> Problem {
+    Problem::error(message).help("begin anew with `--reset-state`")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` asks for")]
+fn stale_budget(error: StateError) -> Problems {
+    stale(format!("the sources cannot go on from their state: {error}")).into()
+}
+
+/// Some of the events that enter, in order: nothing earlier than the last of them comes behind.
+fn entering_batch(events: &[Event]) -> Batch {
+    let watermark = events.last().map_or(Timestamp::MIN, |event| event.time);
+    Batch::new(events.to_vec(), watermark, None)
 }
 
 /// Enters what a source made, after the budget has cut off what the run does not take.

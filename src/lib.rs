@@ -13,6 +13,7 @@ pub mod script;
 pub mod spec;
 
 pub mod batchers;
+pub mod checkpoint;
 pub mod component;
 pub mod correlators;
 pub mod dead_letter;
@@ -22,6 +23,7 @@ pub mod monitor;
 pub mod sinks;
 pub mod sources;
 pub mod stage;
+pub mod state;
 
 pub mod registry;
 

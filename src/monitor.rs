@@ -1,7 +1,9 @@
 //! What a run says of itself: accounts per stage, statistics, health.
 
 mod account;
+mod delivery;
 mod statistics;
 
 pub use account::{Account, Tally};
+pub use delivery::{BreakerState, DeliveryFigures, DeliveryTally};
 pub use statistics::{ComponentHealth, Health, StageStatistics, Statistics};

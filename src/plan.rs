@@ -1,9 +1,11 @@
 //! Spec to Plan: names resolved, settings checked, the graph acyclic, the kinds fitting.
 
+mod delivery;
 mod draft;
 mod edges;
 mod schema;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::component::{BuildContext, Component};
@@ -11,7 +13,7 @@ use crate::event::{Timestamp, TraceIds, mix};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems};
 use crate::script::Condition;
-use crate::spec::{Checker, Document, Order, Spec};
+use crate::spec::{Checker, DeliverySettings, Document, Order, Spec};
 use crate::stage::Stage;
 
 use draft::Draft;
@@ -48,6 +50,8 @@ pub struct PlannedStage {
     pub order: Order,
     /// How long a silent input holds the others back.
     pub idle_timeout: Duration,
+    /// How events get to a sink's receiver.
+    pub delivery: DeliverySettings,
     /// Its JSON pointer in the spec, such as `/sinks/hub`.
     pub pointer: String,
     /// Its place in the spec, from 0: where its trace ids begin.
@@ -70,31 +74,81 @@ impl Plan {
         }
     }
 
-    /// Builds an instance of a stage. `run_instant` tells this run from others of the same seed
-    /// whose events go to the same place; with a `clock.start` all runs are the same one.
-    pub fn build(&self, stage: &PlannedStage, run_instant: Timestamp) -> Result<Stage, Problems> {
-        let run = self.run(run_instant);
+    /// Builds an instance of a stage.
+    pub fn build(&self, stage: &PlannedStage, run: RunId) -> Result<Stage, Problems> {
+        let run = self.run(run);
         let context = run.context(&self.document, &stage.name, &stage.pointer, stage.ordinal);
         (stage.component.build)(stage.settings.clone(), &context)
             .map_err(|problems| self.document.without_secrets(problems))
     }
 
     /// The trace ids of a stage, as its builder gets them.
-    pub fn trace_ids(&self, stage: &PlannedStage, run_instant: Timestamp) -> TraceIds {
-        self.run(run_instant).trace_ids(stage.ordinal)
+    pub fn trace_ids(&self, stage: &PlannedStage, run: RunId) -> TraceIds {
+        self.run(run).trace_ids(stage.ordinal)
+    }
+
+    /// Tells what the spec says about a stage from another version of it. How fast it works does
+    /// not count.
+    pub fn fingerprint(&self, stage: &PlannedStage) -> String {
+        let part = |key: &str| self.document.value(&format!("{}/{key}", stage.pointer));
+        hash(&["type", "inputs", "when", "order", "with"].map(part))
+    }
+
+    /// Tells the events that the sources make from those of another spec.
+    pub fn identity(&self) -> String {
+        let start = self.spec.clock.start.map_or("none".to_owned(), |start| start.to_string());
+        format!("seed {}, clock.start {start}", self.spec.seed)
     }
 
     /// What the pipeline is called: its `name`, else its file's.
-    pub fn name(&self) -> &str {
-        // A text that came from no file has a name such as `<stdin>`.
-        let file = std::path::Path::new(self.document.name()).file_stem();
-        let file = file.and_then(|name| name.to_str()).filter(|name| !name.starts_with('<'));
-        self.spec.name.as_deref().or(file).unwrap_or("pipeline")
+    pub fn name(&self) -> String {
+        pipeline_name(&self.document)
     }
 
-    fn run(&self, instant: Timestamp) -> Run {
-        Run { seed: self.spec.seed, instant: self.spec.clock.start.unwrap_or(instant) }
+    /// The file of the pipeline's dead letters, unless they are off.
+    pub fn dead_letter_path(&self) -> Option<PathBuf> {
+        let settings = &self.spec.dead_letter;
+        let file = || Path::new("dead_letters").join(format!("{}.ndjson", self.name()));
+        settings.enabled.then(|| settings.path.clone().unwrap_or_else(file))
     }
+
+    /// The file of a sink's own dead letters, where it has one: it may share the pipeline's, or
+    /// keep none.
+    pub fn own_dead_letter_path(&self, sink: &PlannedStage) -> Option<PathBuf> {
+        let settings = sink.delivery.dead_letter.as_ref().filter(|settings| settings.enabled)?;
+        let file = format!("{}.{}.ndjson", self.name(), sink.name);
+        Some(settings.path.clone().unwrap_or_else(|| Path::new("dead_letters").join(file)))
+    }
+
+    /// The folder of a sink's buffer on disk.
+    pub fn buffer_path(&self, sink: &PlannedStage) -> PathBuf {
+        let folder = || default_buffer_path(&self.document, &sink.name);
+        sink.delivery.buffer.path.clone().unwrap_or_else(folder)
+    }
+
+    fn run(&self, id: RunId) -> Run {
+        let instant = self.spec.clock.start.unwrap_or(id.instant);
+        Run { seed: self.spec.seed, id: RunId { instant, ..id } }
+    }
+}
+
+/// Where a sink's buffer on disk is, if the spec does not say.
+fn default_buffer_path(document: &Document, sink: &str) -> PathBuf {
+    Path::new("buffers").join(pipeline_name(document)).join(sink)
+}
+
+fn pipeline_name(document: &Document) -> String {
+    // A text that came from no file has a name such as `<stdin>`.
+    let file = Path::new(document.name()).file_stem();
+    let file = file.and_then(|name| name.to_str()).filter(|name| !name.starts_with('<'));
+    let name = document.value("/name");
+    name.as_str().or(file).unwrap_or("pipeline").to_owned()
+}
+
+fn hash(values: &[serde_json::Value]) -> String {
+    let text = serde_json::Value::from(values).to_string();
+    let hash = text.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+    format!("{hash:016x}")
 }
 
 /// The effective spec as YAML, with what any of the components calls secret masked.
@@ -113,12 +167,32 @@ const STAGES_MAX: usize = 1000;
 /// What tells one run's trace ids from another's.
 struct Run {
     seed: u64,
-    instant: Timestamp,
+    id: RunId,
+}
+
+/// Tells a run from others of the same seed whose events go to the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunId {
+    /// The instant at which event time began; with a `clock.start` all runs are the same one.
+    pub instant: Timestamp,
+    /// How often the run was gone on with, where that does not give the same events again; else 0.
+    pub restarts: u64,
+}
+
+impl RunId {
+    /// A run that gives the same events again when it is gone on with.
+    pub fn of(instant: Timestamp) -> Self {
+        Self { instant, restarts: 0 }
+    }
 }
 
 impl Run {
     fn trace_ids(&self, ordinal: u64) -> TraceIds {
-        TraceIds::new(self.seed ^ mix(self.instant.as_millis() as u64), ordinal)
+        let instant = self.id.instant.as_millis() as u64;
+        TraceIds::new(
+            self.seed ^ mix(instant.wrapping_add(mix(0).wrapping_mul(self.id.restarts))),
+            ordinal,
+        )
     }
 
     fn context<'a>(
@@ -157,6 +231,7 @@ fn check(
     problems.extend(check_clock(document));
     problems.append(edges::check(document, &drafts));
     let sound = draft::check_settings(document, &drafts, &checkers, &mut problems);
+    delivery::check(document, &drafts, &mut problems);
     let conditions = draft::conditions(document, &drafts, &mut problems);
     build_once(document, &drafts, &sound, &mut problems);
     if problems.has_errors() {
@@ -197,7 +272,7 @@ fn check_clock(document: &Document) -> Option<Problem> {
 /// Builds each stage whose settings are sound, for what only the component itself can tell.
 fn build_once(document: &Document, drafts: &[Draft<'_>], sound: &[bool], problems: &mut Problems) {
     let seed = document.value("/seed").as_u64().unwrap_or_default();
-    let run = Run { seed, instant: Timestamp::MIN };
+    let run = Run { seed, id: RunId::of(Timestamp::MIN) };
     for (ordinal, draft) in (0..).zip(drafts) {
         let Some(component) = draft.component.filter(|_| sound[ordinal as usize]) else { continue };
         let context = run.context(document, &draft.name, &draft.pointer, ordinal);
@@ -243,6 +318,7 @@ fn planned(
             parallelism: stage.parallelism,
             order: stage.order,
             idle_timeout: stage.idle_timeout.0,
+            delivery: stage.delivery.clone(),
             pointer: draft.pointer.clone(),
             ordinal: index as u64,
         });

@@ -7,7 +7,9 @@ use crate::{batchers, correlators, enrichers, sinks, sources};
 pub fn built_in() -> Vec<Component> {
     vec![
         Component::of::<sources::file::FileSource>(),
+        Component::of::<sources::http::HttpSource>(),
         Component::of::<sources::retail_mix::RetailMix>(),
+        Component::of::<enrichers::chaos::ChaosStage>(),
         Component::of::<enrichers::filter::FilterSettings>(),
         Component::of::<enrichers::rhai::RhaiSettings>(),
         Component::of::<enrichers::validate::Validate>(),
@@ -16,6 +18,7 @@ pub fn built_in() -> Vec<Component> {
         Component::of::<sinks::blackhole::Blackhole>(),
         Component::of::<sinks::console::Console>(),
         Component::of::<sinks::file::FileSink>(),
+        Component::of::<sinks::http::HttpSink>(),
     ]
 }
 

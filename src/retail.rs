@@ -15,7 +15,7 @@ pub use envelope::{
     CorrelationRule, PartitionRule, SessionRule, fill_envelope, fill_nullable, inherit_envelope,
 };
 pub use event_types::{EventDescription, EventType, Family, UnknownEventType, description_of};
-pub use factory::{EventFactory, EventFactoryBuilder, Volume};
+pub use factory::{EventFactory, EventFactoryBuilder, FactoryState, Volume};
 pub use fields::{FieldDescription, FieldType, Rule, enumerations};
 pub use identity::{ad_id, ble_id};
 pub use pattern::{activity, hour_factor};

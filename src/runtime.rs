@@ -2,14 +2,17 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::control::{Control, Phase};
-use crate::graph::Graph;
+use crate::event::Timestamp;
+use crate::graph::{Graph, Surroundings};
 use crate::monitor::{Account, Health, Statistics};
 
 mod report;
@@ -35,19 +38,31 @@ impl Monitor {
     }
 }
 
+/// How long what is left may take on its way to disk, once nothing is sent any more.
+const KEEP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A graph with all that its run needs.
 pub struct Run {
     tasks: Vec<BoxFuture<'static, ()>>,
     monitor: Monitor,
     control: Control,
+    checkpoints: Checkpoints,
+    /// The instant at which event time ends.
+    end: Option<Timestamp>,
     drain_timeout: Duration,
 }
 
 impl Run {
     /// A run of a graph that has not begun.
-    pub fn new(graph: Graph, clock: Clock, control: Control, drain_timeout: Duration) -> Self {
-        let monitor = Monitor { accounts: graph.accounts.into(), clock };
-        Self { tasks: graph.tasks, monitor, control, drain_timeout }
+    pub fn new(graph: Graph, around: &Surroundings, drain_timeout: Duration) -> Self {
+        Self {
+            tasks: graph.tasks,
+            monitor: Monitor { accounts: graph.accounts.into(), clock: around.clock },
+            control: around.control.clone(),
+            checkpoints: around.checkpoints.clone(),
+            end: around.end,
+            drain_timeout,
+        }
     }
 
     /// A look at the run.
@@ -62,14 +77,24 @@ impl Run {
         for task in self.tasks {
             tasks.spawn(task);
         }
+        let clock = self.monitor.clock;
+        let is_overdue = AtomicBool::new(false);
         let drained = tokio::select! {
             () = join_all(&mut tasks, &self.control) => true,
-            () = give_up(&self.control, self.drain_timeout) => false,
+            () = give_up(&self.control, self.drain_timeout, &is_overdue) => false,
+            () = self.checkpoints.keep(|| clock.now()) => false,
         };
         if !drained {
             tasks.shutdown().await;
+        } else if self.control.errors().is_empty() {
+            let ended = self.control.phase() == Phase::Running;
+            let time = if ended { self.end.unwrap_or(clock.now()) } else { clock.now() };
+            if let Err(error) = self.checkpoints.finish(time, ended).await {
+                self.control.fail(error);
+            }
         }
-        Report::new(&self.monitor, &self.control, drained)
+        let overdue = is_overdue.into_inner().then_some(self.drain_timeout);
+        Report::new(&self.monitor, &self.control, drained, overdue)
     }
 }
 
@@ -81,13 +106,23 @@ async fn join_all(tasks: &mut JoinSet<()>, control: &Control) {
     }
 }
 
-/// Waits for the second signal, or for the drain to have taken too long.
-async fn give_up(control: &Control, drain_timeout: Duration) {
+/// Waits until a run that was told to stop has had its time: to drain, then to keep what is left.
+async fn give_up(control: &Control, drain_timeout: Duration, is_overdue: &AtomicBool) {
     control.reached(Phase::Draining).await;
     tokio::select! {
-        () = control.reached(Phase::Aborted) => {}
+        () = control.reached(Phase::Keeping) => {}
         () = tokio::time::sleep(drain_timeout) => {
-            control.fail(format!("not drained within {} s", drain_timeout.as_secs_f64()));
+            let seconds = drain_timeout.as_secs_f64();
+            tracing::warn!("not drained within {seconds} s: what is left is kept");
+            is_overdue.store(true, Relaxed);
+            control.keep();
+        }
+    }
+    tokio::select! {
+        () = control.reached(Phase::Aborted) => {}
+        () = tokio::time::sleep(KEEP_TIMEOUT) => {
+            let seconds = KEEP_TIMEOUT.as_secs_f64();
+            tracing::warn!("not ended within {seconds} s more: what is left is given up");
             control.abort();
         }
     }

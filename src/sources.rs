@@ -1,4 +1,6 @@
 //! Sources: one file each.
 
 pub mod file;
+pub mod http;
+mod records;
 pub mod retail_mix;

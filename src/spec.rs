@@ -1,6 +1,8 @@
 //! YAML to Spec; every node keeps its place.
 
+mod chaos;
 mod check;
+mod delivery;
 mod document;
 mod duration;
 mod edit;
@@ -13,6 +15,7 @@ mod overrides;
 mod render;
 mod scalar;
 mod schema_walk;
+mod secret;
 mod settings;
 mod variables;
 mod violation;
@@ -22,12 +25,20 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use chaos::{ChaosBusy, ChaosLatency, ChaosOutage, ChaosSettings};
 pub(crate) use check::Checker;
+pub use delivery::{
+    BufferSettings, BufferType, CircuitBreakerSettings, DeliverySettings, OnExhausted,
+    RetrySettings, WhenBufferFull,
+};
 pub use document::Document;
 pub use duration::SpecDuration;
 pub(crate) use file::read_text;
 pub(crate) use node::join as pointer_to;
-pub use settings::{ClockSettings, DeadLetterSettings, FullSpeed, SpeedSettings, WhenFull};
+pub use secret::Secret;
+pub use settings::{
+    ClockSettings, DeadLetterSettings, FullSpeed, SpeedSettings, StateSettings, WhenFull,
+};
 pub use variables::Environment;
 pub(crate) use violation::list;
 
@@ -60,6 +71,8 @@ pub struct Spec {
     /// Where events that a stage fails on are kept, or `off`.
     #[serde(default)]
     pub dead_letter: DeadLetterSettings,
+    /// Keeps what the stages remember, so that a run that was stopped or killed is gone on with.
+    pub state: Option<StateSettings>,
     /// Stages that make or read events.
     #[serde(default)]
     #[schemars(schema_with = "stages")]
@@ -105,6 +118,9 @@ pub struct StageSpec {
     /// How long an input that says nothing may hold the others back (wall time).
     #[serde(default = "idle_timeout")]
     pub idle_timeout: SpecDuration,
+    /// How events get to the receiver (sinks only).
+    #[serde(default)]
+    pub delivery: DeliverySettings,
     /// The component's own settings.
     #[serde(default)]
     #[schemars(schema_with = "with_any_settings")]

@@ -3,14 +3,19 @@
 //!
 //! Cores are synchronous and know neither streams nor clocks; only sources and sinks may wait.
 
+mod hold;
+
+use std::time::Duration;
+
 use async_trait::async_trait;
-use futures::stream::BoxStream;
 
 use crate::clock::Clock;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
 
 pub use crate::failure::Failure;
+pub use crate::state::{State, StateError};
+pub use hold::{Hold, Holds};
 
 /// A built stage of one of the five kinds.
 pub enum Stage {
@@ -26,13 +31,37 @@ pub enum Stage {
     Sink(Box<dyn Sink>),
 }
 
-/// Makes or reads events. It is polled only when downstream has room, and dropped between two
-/// batches to stop it.
+/// Makes or reads events, once it is open.
+#[async_trait]
 pub trait Source: Send {
-    /// The batches, each with its watermark and a token from `cx.ledger`. An error ends the source
-    /// and fails the run; what came before it is still delivered.
-    fn batches(self: Box<Self>, cx: SourceContext)
-    -> BoxStream<'static, Result<Batch, StageError>>;
+    /// Gets ready: opens, connects. With a state, it goes on where the feed that gave it was;
+    /// without one it begins at the beginning.
+    async fn open(
+        self: Box<Self>,
+        cx: SourceContext,
+        state: Option<&State>,
+    ) -> Result<Box<dyn Feed>, StageError>;
+
+    /// Whether it can go back, and gives the same events with the same ids again from a state.
+    /// Events that come only once get ids that no run before has given.
+    fn replays(&self) -> bool {
+        true
+    }
+}
+
+/// An open source. It is asked only when downstream has room, and dropped between two batches to
+/// stop it.
+#[async_trait]
+pub trait Feed: Send {
+    /// The next batch, with its watermark and a token from the ledger; none at the end. An error
+    /// ends the source and fails the run; what came before it is still delivered.
+    ///
+    /// Cancel safe: the graph drops the call while it waits, asks for the state, and calls again.
+    async fn next(&mut self) -> Result<Option<Batch>, StageError>;
+
+    /// What another feed needs to go on after the batch that this one gave last: the same events
+    /// again, with the same ids.
+    fn state(&self) -> State;
 }
 
 /// What a source is given when it starts.
@@ -52,6 +81,27 @@ pub struct SourceContext {
     pub failures: Failures,
     /// How many events a batch should hold at most.
     pub batch_events: usize,
+    /// Keeps the run from ending before the source has done what comes after its last batch.
+    pub holds: Holds,
+}
+
+#[cfg(test)]
+impl SourceContext {
+    /// A source by itself, without an end, that drops what it fails on.
+    pub(crate) fn for_test(clock: Clock) -> Self {
+        let account = crate::monitor::Account::new("source", crate::kind::Kind::Source, "test");
+        let letters = crate::dead_letter::DeadLetters::off();
+        Self {
+            stage: "source".to_owned(),
+            clock,
+            end: None,
+            ledger: Ledger::new(),
+            trace_ids: TraceIds::new(42, 0),
+            failures: Failures::new(account.into(), letters, crate::control::Control::new()),
+            batch_events: 256,
+            holds: Holds::default(),
+        }
+    }
 }
 
 /// Changes events one by one, or drops them. Several instances may run beside each other.
@@ -144,6 +194,12 @@ pub trait Correlator: Send {
     /// count.
     fn drain(&mut self, end: Timestamp, out: &mut Output) -> u64;
 
+    /// All that it remembers: keyed state, open timers, the count of its ids.
+    fn state(&self) -> State;
+
+    /// Goes on from what another instance with the same settings remembered.
+    fn restore(&mut self, state: &State) -> Result<(), StateError>;
+
     /// Whether events pass through, or only what is derived from them.
     fn passes_through(&self) -> bool {
         true
@@ -204,6 +260,17 @@ pub trait Sink: Send + Sync {
     fn wants_batches(&self) -> bool {
         false
     }
+
+    /// Whether a write that takes too long may be dropped half way and made again. Not where it
+    /// would go on all the same, or leave half of an event behind, as in a file.
+    fn times_out(&self) -> bool {
+        true
+    }
+
+    /// How many bytes it has handed over so far, where it knows.
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
 }
 
 /// What became of a batch.
@@ -211,13 +278,52 @@ pub trait Sink: Send + Sync {
 pub enum Outcome {
     /// All of it is with the receiver.
     Delivered,
-    /// All of it but these, by their place in the batch.
-    Except(Vec<(usize, Failure)>),
-    /// Nothing of it, and nothing of it ever will be.
-    Rejected(Failure),
+    /// All of it but these, by their place in the batch (ascending).
+    Except(Vec<(usize, Refusal)>),
+    /// Nothing of it, as far as is known.
+    Refused(Refusal),
     /// Nothing can be written any more: the receiver is gone, as a closed pipe is. The run ends
     /// without an error.
     Closed,
+}
+
+/// Why events were not taken, and whether to send them again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the receiver said.
+    pub failure: Failure,
+    /// Whether they may be taken another time.
+    pub retry: Retry,
+}
+
+/// Whether events that were not taken may be taken another time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// They will never be taken.
+    Never,
+    /// They may be, whenever the delivery sends them again.
+    Later,
+    /// They may be, but not before this much time is over: the receiver's own hint.
+    After(Duration),
+}
+
+impl Refusal {
+    /// The receiver will never take them.
+    pub fn permanent(category: &'static str, reason: impl Into<String>) -> Self {
+        Self { failure: Failure::new(category, reason), retry: Retry::Never }
+    }
+
+    /// The receiver may take them another time.
+    pub fn transient(category: &'static str, reason: impl Into<String>) -> Self {
+        Self { failure: Failure::new(category, reason), retry: Retry::Later }
+    }
+
+    /// The same, but not before this much time is over.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry = Retry::After(wait);
+        self
+    }
 }
 
 /// Why a stage cannot go on at all. It fails the run.
@@ -231,3 +337,10 @@ impl std::fmt::Display for StageError {
 }
 
 impl std::error::Error for StageError {}
+
+/// A source opens where it was, or fails the run.
+impl From<StateError> for StageError {
+    fn from(error: StateError) -> Self {
+        Self(format!("cannot go on from its state: {error}; `--reset-state` begins anew"))
+    }
+}

@@ -18,6 +18,8 @@ use engine::registry::built_in;
 use engine::runtime::Report;
 use engine::spec::SpecDuration;
 
+pub(super) use self::signals::heed;
+
 use self::progress::Progress;
 use self::report_file::ReportFile;
 use super::pipeline::{ClockArguments, ReadArguments};
@@ -32,7 +34,8 @@ Examples:
   engine run shop.yaml --set sources.shop.with.burst=5 --env-file prod.env
   engine run - --events 1000 < shop.yaml | jq .payload
 
-The first SIGINT or SIGTERM stops the sources and drains, the second stops at once.
+The first SIGINT or SIGTERM stops the sources and drains, the second has what is left kept in disk
+buffers and dead letters, the third stops at once.
 Exits with 0 when the run is done, 1 when it failed, 2 when the spec is wrong.")]
 pub(super) struct RunArguments {
     /// The pipeline, or `-` for stdin
@@ -44,6 +47,9 @@ pub(super) struct RunArguments {
     /// How long a stopped run may drain
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain_timeout: Duration,
+    /// Forget what stages remember of earlier runs, and begin anew
+    #[arg(long)]
+    reset_state: bool,
     /// Write the report as JSON to a file, or to stdout with `-`
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -56,7 +62,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> CommandResult {
     let mut document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
     arguments.clock.edit(&mut document);
-    let engine = Engine::new(document, &built_in())?.with_drain_timeout(arguments.drain_timeout);
+    let engine = Engine::new(document, &built_in())?
+        .with_drain_timeout(arguments.drain_timeout)
+        .with_reset_state(arguments.reset_state);
     if output.quiet == 0 && !engine.warnings().is_empty() {
         terminal::report(engine.warnings());
     }
@@ -76,7 +84,7 @@ fn watch(engine: &Engine, output: &OutputArguments) -> Result<Report, CommandErr
         .map_err(|problem| CommandError::Failed(problem.into()))?;
     let report = runtime.block_on(async {
         let control = Control::new();
-        signals::heed(control.clone())
+        heed(control.clone())
             .map_err(|error| Problem::error(format!("cannot wait for signals: {error}")))
             .map_err(|problem| CommandError::Failed(problem.into()))?;
         let run = engine.prepare(control)?;

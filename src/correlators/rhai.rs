@@ -1,6 +1,7 @@
 //! `type: rhai`: derives events by a script with keyed state and timers in event time.
 
 mod emit;
+mod memory;
 
 use std::collections::HashMap;
 
@@ -14,11 +15,11 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, FieldPath, Fields, Key, Timestamp, TraceIds};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    Command, EventHandle, Function, KeyPart, KeyedState, OutputHandle, Runner, Sandbox, Script,
-    StateHandle, StateKey, TimerId, Timers, seed_of,
+    Command, EventHandle, Function, KeyPart, KeyedState, OutputHandle, Randomness, Runner, Sandbox,
+    Script, StateHandle, StateKey, TimerId, Timers, seed_of,
 };
 use crate::spec::SpecDuration;
-use crate::stage::{Correlator, Failure, Output, Stage};
+use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
 
 const ON_EVENT: Function =
     Function { name: "on_event", parameters: &["event", "state", "out"], required: true };
@@ -160,6 +161,10 @@ fn compile(excerpt: crate::problem::Excerpt, sandbox: Sandbox) -> Result<Script,
 /// The correlator: a script with its states and timers.
 struct Rule {
     script: Calls,
+    /// Tells the script from another version of it.
+    fingerprint: String,
+    /// What the script draws from, if it does.
+    randomness: Option<Randomness>,
     states: KeyedState<Fields>,
     timers: Timers<Due>,
     /// The open timers of each key, by name.
@@ -191,6 +196,8 @@ impl Rule {
         on: Vec<Key>,
     ) -> Self {
         Self {
+            fingerprint: script.fingerprint(),
+            randomness: script.randomness(),
             script: Calls::new(script),
             states: KeyedState::new(settings.max_keys, settings.ttl.map(|ttl| ttl.0)),
             timers: Timers::new(settings.max_timers),
@@ -341,6 +348,14 @@ impl Correlator for Rule {
             }
         }
         self.timers.len() as u64
+    }
+
+    fn state(&self) -> State {
+        self.memory()
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), StateError> {
+        self.remember(state)
     }
 
     fn passes_through(&self) -> bool {

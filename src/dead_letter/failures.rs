@@ -1,10 +1,10 @@
-//! What becomes of an event that a stage failed on: a dead letter, or a counted loss.
+//! What becomes of events that a stage failed on: dead letters, or counted losses.
 
 use std::sync::Arc;
 
 use super::queue::{Content, DeadLetter, DeadLetters, Disposition};
 use crate::control::Control;
-use crate::event::Event;
+use crate::event::{Event, Timestamp};
 use crate::failure::Failure;
 use crate::monitor::Account;
 
@@ -24,14 +24,20 @@ impl Failures {
 
     /// Takes an event that cannot go on. When its dead letter cannot be kept, the run fails.
     pub fn event(&self, event: &Event, failure: &Failure) {
-        self.content(Content::Event(event), failure);
+        self.events([(event, failure)]);
+    }
+
+    /// Takes the events of a batch that cannot go on, in one write.
+    pub fn events<'a>(&self, failed: impl IntoIterator<Item = (&'a Event, &'a Failure)>) {
+        let letter = |(event, failure)| self.letter(Content::Event(event), failure);
+        self.letters(&failed.into_iter().map(letter).collect::<Vec<_>>());
     }
 
     /// Takes input that is no event; `origin` is where it came from, such as `events.ndjson:17`.
     pub fn input(&self, text: &str, origin: &str, failure: &Failure) {
         // What was never an event was not counted as one, so it begins here.
         self.account.derive(1);
-        self.content(Content::Input { text, origin }, failure);
+        self.letters(&[self.letter(Content::Input { text, origin }, failure)]);
     }
 
     /// Notes a failure that belongs to no event, such as one in a timer.
@@ -41,23 +47,53 @@ impl Failures {
         self.account.note_error(failure.category);
     }
 
-    fn content(&self, content: Content<'_>, failure: &Failure) {
-        let stage = &self.account.stage;
-        let Failure { category, reason } = failure;
-        // The first of a sort is said aloud; the dead letters have the others.
-        if self.account.has_failed(category) {
-            tracing::debug!(stage, category, "{reason}");
-        } else {
-            tracing::warn!(stage, category, "an event failed: {reason}");
+    /// Takes events that were sent `attempts` times in vain, at first at `first_time`. Those of one
+    /// call are one write.
+    pub fn delivery<'a>(
+        &self,
+        failed: impl Iterator<Item = (&'a Event, &'a Failure)>,
+        attempts: u32,
+        first_time: Option<Timestamp>,
+    ) {
+        let letter = |(event, failure)| DeadLetter {
+            attempts,
+            first_time,
+            ..self.letter(Content::Event(event), failure)
+        };
+        self.letters(&failed.map(letter).collect::<Vec<_>>());
+    }
+
+    /// A letter about something that was tried once, just now.
+    fn letter<'a>(&'a self, content: Content<'a>, failure: &'a Failure) -> DeadLetter<'a> {
+        DeadLetter { stage: &self.account.stage, failure, content, attempts: 1, first_time: None }
+    }
+
+    fn letters(&self, letters: &[DeadLetter<'_>]) {
+        if letters.is_empty() {
+            return;
         }
-        match self.dead_letters.write(&DeadLetter { stage, failure, content }) {
-            Disposition::Kept => self.account.dead_letter(failure.category),
-            Disposition::Dropped => self.account.drop_events(failure.category, 1),
-            Disposition::Full(reason) | Disposition::Error(reason) => {
-                self.account.drop_events(failure.category, 1);
-                self.account.break_off(&reason);
-                self.control.fail(format!("stage `{stage}`: {reason}"));
+        let stage = &self.account.stage;
+        let mut said: Vec<&str> = Vec::new();
+        for Failure { category, reason } in letters.iter().map(|letter| letter.failure) {
+            // The first of a sort is said aloud; the dead letters have the others.
+            if said.contains(category) || self.account.has_failed(category) {
+                tracing::debug!(stage, category, "{reason}");
+            } else {
+                tracing::warn!(stage, category, "an event failed: {reason}");
+                said.push(category);
             }
+        }
+        let written = self.dead_letters.write(letters);
+        let (kept, others) = letters.split_at(written.kept);
+        for letter in kept {
+            self.account.dead_letter(letter.failure.category);
+        }
+        for letter in others {
+            self.account.drop_events(letter.failure.category, 1);
+        }
+        if let Disposition::Full(reason) | Disposition::Error(reason) = written.others {
+            self.account.break_off(&reason);
+            self.control.fail(format!("stage `{stage}`: {reason}"));
         }
     }
 }

@@ -2,19 +2,29 @@
 //!
 //! One NDJSON record each. The file is opened at the first letter, appended to, and bounded: a
 //! letter that finds it full stops the run or is dropped and counted, as the spec says.
+//!
+//! What was written is with the operating system, and survives the process. It is brought to the
+//! disk at most once a second and when the last copy is dropped, so that a storm of failures does
+//! not wait for the disk: a power cut may cost the letters since then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::file::{count_lines, is_at, lock};
+use super::letter::Letter;
 use crate::clock::Clock;
 use crate::event::{Event, Timestamp};
 use crate::failure::Failure;
 use crate::spec::WhenFull;
+
+/// How much wall time passes at least between two ways to the disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pipeline's dead letters; copies write to the same file.
 #[derive(Clone, Debug)]
@@ -41,13 +51,20 @@ struct Kept {
 struct State {
     file: Option<OpenFile>,
     counts: BTreeMap<String, BTreeMap<&'static str, (u64, u64)>>,
+    /// Letters that are being replayed, by stage and id: what fails again goes on from these.
+    earlier: HashMap<(String, String), VecDeque<(u32, Timestamp)>>,
 }
 
 #[derive(Debug)]
 struct OpenFile {
     file: File,
+    /// A pipe or a device has no letters to count, and nobody else.
+    is_regular: bool,
+    /// How long it was when its letters were last counted.
     bytes: u64,
     letters: u64,
+    /// When it was last brought to the disk.
+    synced: Option<Timestamp>,
 }
 
 /// What could not be processed, where and why.
@@ -59,6 +76,10 @@ pub struct DeadLetter<'a> {
     pub failure: &'a Failure,
     /// The event, or the text that is none.
     pub content: Content<'a>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it failed first (wall time), where that was before now.
+    pub first_time: Option<Timestamp>,
 }
 
 /// What a dead letter holds.
@@ -75,13 +96,23 @@ pub enum Content<'a> {
     },
 }
 
-/// What became of a dead letter.
+/// What became of some dead letters: so many are in the file, in their order, and the others not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Written {
+    /// How many are in the file.
+    pub kept: usize,
+    /// What became of those behind them.
+    pub others: Disposition,
+}
+
+/// What became of dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Disposition {
-    /// It is in the file.
+    /// They are in the file.
     Kept,
-    /// It was dropped as the spec says, and counted.
+    /// They were dropped as the spec says, and counted.
     Dropped,
     /// The file holds as many as it may. The run has to stop; the text says so.
     Full(String),
@@ -141,15 +172,40 @@ impl DeadLetters {
         Self(Arc::new(Shared { kept: None, state: Mutex::default() }))
     }
 
-    /// Keeps a letter, and has it with the operating system when it returns.
-    pub fn write(&self, letter: &DeadLetter<'_>) -> Disposition {
+    /// Letters that are being replayed: when one of them fails again in its stage, it is kept with
+    /// one more attempt and the time of its first failure.
+    #[must_use]
+    pub fn going_on_from<'a>(self, letters: impl IntoIterator<Item = &'a Letter>) -> Self {
         let mut state = self.state();
-        let disposition = match &self.0.kept {
-            Some(kept) => state.keep(kept, letter),
-            None => Disposition::Dropped,
+        for letter in letters {
+            let key = (letter.stage.clone(), letter.id());
+            let before = (letter.attempts, letter.first_time);
+            state.earlier.entry(key).or_default().push_back(before);
+        }
+        drop(state);
+        self
+    }
+
+    /// Keeps letters, and has them with the operating system when it returns; in one write.
+    pub fn write(&self, letters: &[DeadLetter<'_>]) -> Written {
+        let mut state = self.state();
+        let written = match &self.0.kept {
+            Some(kept) => state.keep(kept, letters),
+            None => Written { kept: 0, others: Disposition::Dropped },
         };
-        state.count(letter, &disposition);
-        disposition
+        let (kept, others) = letters.split_at(written.kept);
+        for letter in kept {
+            state.count(letter, &Disposition::Kept);
+        }
+        for letter in others {
+            state.count(letter, &written.others);
+        }
+        written
+    }
+
+    /// Brings what was written to the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.state().file.as_ref().map_or(Ok(()), |open| open.file.sync_data())
     }
 
     /// How many there were of each stage and category, in that order.
@@ -175,38 +231,58 @@ impl DeadLetters {
 }
 
 impl State {
-    fn keep(&mut self, kept: &Kept, letter: &DeadLetter<'_>) -> Disposition {
+    fn keep(&mut self, kept: &Kept, letters: &[DeadLetter<'_>]) -> Written {
+        let none = |others| Written { kept: 0, others };
         let path = kept.path.display();
-        let open = match self.opened(&kept.path) {
+        let now = kept.clock.wall();
+        let mut open = match self.opened(&kept.path) {
             Ok(open) => open,
             Err(error) => {
-                return Disposition::Error(format!(
+                return none(Disposition::Error(format!(
                     "cannot open the dead-letter file `{path}`: {error}"
-                ));
+                )));
             }
         };
-        if open.letters >= kept.max_events {
-            return match kept.when_full {
-                WhenFull::Drop => Disposition::Dropped,
-                WhenFull::Stop => Disposition::Full(format!(
-                    "the dead-letter file `{path}` is full: it holds {} events, the most it may; \
-                     move it away, raise `max_events`, or set `when_full: drop`",
-                    open.letters
-                )),
-            };
+        let room = kept.max_events.saturating_sub(open.letters);
+        let fitting = &letters[..letters.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        let records: Vec<u8> =
+            fitting.iter().flat_map(|letter| kept.record(letter, now, &mut self.earlier)).collect();
+        let appended = open.append(&records, fitting.len() as u64, now);
+        open.unlock();
+        let held = open.letters;
+        self.file = Some(open);
+        if let Err(error) = appended {
+            return none(Disposition::Error(format!(
+                "cannot write the dead-letter file `{path}`: {error}"
+            )));
         }
-        match open.append(&kept.record(letter)) {
-            Ok(()) => Disposition::Kept,
-            Err(error) => {
-                Disposition::Error(format!("cannot write the dead-letter file `{path}`: {error}"))
-            }
-        }
+        let others = match kept.when_full {
+            _ if fitting.len() == letters.len() => Disposition::Kept,
+            WhenFull::Drop => Disposition::Dropped,
+            WhenFull::Stop => Disposition::Full(format!(
+                "the dead-letter file `{path}` is full: it holds {held} events, the most it may; \
+                 move it away, raise `max_events`, or set `when_full: drop`"
+            )),
+        };
+        Written { kept: fitting.len(), others }
     }
 
-    fn opened(&mut self, path: &Path) -> io::Result<&mut OpenFile> {
-        match &mut self.file {
-            Some(open) => Ok(open),
-            closed => Ok(closed.insert(OpenFile::open(path)?)),
+    /// The file that the path names now, locked and counted.
+    fn opened(&mut self, path: &Path) -> io::Result<OpenFile> {
+        loop {
+            let mut open = match self.file.take() {
+                Some(open) => open,
+                None => OpenFile::open(path)?,
+            };
+            if !open.is_regular {
+                return Ok(open);
+            }
+            lock(&open.file)?;
+            // Another one is in its place where letters were taken out, or it was moved away.
+            if is_at(&open.file, path)? {
+                open.count()?;
+                return Ok(open);
+            }
         }
     }
 
@@ -225,19 +301,42 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(open) = &self.file {
+            // The run has ended, and the letters are with the operating system all the same.
+            let _ = open.file.sync_data();
+        }
+    }
+}
+
 impl Kept {
-    fn record(&self, letter: &DeadLetter<'_>) -> Vec<u8> {
-        let now = self.clock.wall();
+    fn record(
+        &self,
+        letter: &DeadLetter<'_>,
+        now: Timestamp,
+        earlier: &mut HashMap<(String, String), VecDeque<(u32, Timestamp)>>,
+    ) -> Vec<u8> {
         let (event, input, origin) = match letter.content {
             Content::Event(event) => (Some(event), None, None),
             Content::Input { text, origin } => (None, Some(text), Some(origin)),
         };
+        let before = if earlier.is_empty() {
+            None
+        } else {
+            let id = event.map_or_else(
+                || input.unwrap_or_default().to_owned(),
+                |event| event.trace_id.to_string(),
+            );
+            earlier.get_mut(&(letter.stage.to_owned(), id)).and_then(VecDeque::pop_front)
+        };
+        let (attempts_before, first_time) = before.unzip();
         let record = Record {
             stage: letter.stage,
             category: letter.failure.category,
             reason: &letter.failure.reason,
-            attempts: 1,
-            first_time: now,
+            attempts: letter.attempts.saturating_add(attempts_before.unwrap_or(0)),
+            first_time: first_time.or(letter.first_time).unwrap_or(now),
             last_time: now,
             spec_hash: &self.spec_hash,
             event,
@@ -251,168 +350,64 @@ impl Kept {
 }
 
 impl OpenFile {
-    /// Opens for appending, and counts what is there. A last line that a crash cut short is
-    /// ended, so that it does not spoil the next one.
+    /// Opens for appending; what is there is counted under the lock.
     fn open(path: &Path) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        let (mut letters, mut last) = (0, b'\n');
-        let mut chunk = vec![0; 64 * 1024];
-        // A pipe or a device has no letters to count.
-        while file.metadata()?.is_file() {
-            let read = file.read(&mut chunk)?;
-            let Some(end) = chunk[..read].last() else { break };
-            last = *end;
-            letters += memchr::memchr_iter(b'\n', &chunk[..read]).count() as u64;
-        }
-        if last != b'\n' {
-            file.write_all(b"\n")?;
-            letters += 1;
-        }
-        Ok(Self { bytes: file.metadata()?.len(), file, letters })
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let is_regular = file.metadata()?.is_file();
+        Ok(Self { file, is_regular, bytes: 0, letters: 0, synced: None })
     }
 
-    /// One write, so that a record is there whole; where it was not, what it left is taken back.
-    fn append(&mut self, record: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.file.write_all(record) {
-            // Should this fail too, the next `open` ends the torn line.
+    /// Counts what others have added, or all of it where they took something away. A last line
+    /// that a crash cut short is ended, so that it does not spoil the next one.
+    fn count(&mut self) -> io::Result<()> {
+        let bytes = self.file.metadata()?.len();
+        if bytes == self.bytes {
+            return Ok(());
+        }
+        if bytes < self.bytes {
+            (self.bytes, self.letters) = (0, 0);
+        }
+        self.file.seek(SeekFrom::Start(self.bytes))?;
+        let (letters, is_whole) = count_lines(&mut self.file)?;
+        self.letters += letters;
+        if !is_whole {
+            self.file.write_all(b"\n")?;
+            self.letters += 1;
+        }
+        self.bytes = self.file.metadata()?.len();
+        Ok(())
+    }
+
+    /// One write, so that records are there whole; where they were not, what they left is taken
+    /// back.
+    fn append(&mut self, records: &[u8], letters: u64, now: Timestamp) -> io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.file.write_all(records) {
+            // Should this fail too, whoever counts next ends the torn line.
             let _ = self.file.set_len(self.bytes);
             return Err(error);
         }
-        self.bytes += record.len() as u64;
-        self.letters += 1;
+        self.bytes += records.len() as u64;
+        self.letters += letters;
+        if self.is_regular && self.synced.is_none_or(|synced| now >= synced + SYNC_INTERVAL) {
+            self.file.sync_data()?;
+            self.synced = Some(now);
+        }
         Ok(())
+    }
+
+    fn unlock(&self) {
+        if self.is_regular {
+            // Where it cannot be locked it was not.
+            let _ = self.file.unlock();
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Speed;
-    use crate::event::{RECEIPT_CREATED, Text};
-    use serde_json::Value;
-
-    fn letters(path: &Path, max_events: u64, when_full: WhenFull) -> DeadLetters {
-        DeadLetters::new(
-            path,
-            max_events,
-            when_full,
-            "5ca1ab1e",
-            Clock::new(None, Speed::Max, false),
-        )
-    }
-
-    fn write(letters: &DeadLetters, category: &'static str, text: &str) -> Disposition {
-        letters.write(&DeadLetter {
-            stage: "replay",
-            failure: &Failure::new(category, "it is no JSON"),
-            content: Content::Input { text, origin: "events.ndjson:17" },
-        })
-    }
-
-    fn records(path: &Path) -> Vec<Value> {
-        let text = std::fs::read_to_string(path).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[test]
-    fn a_letter_says_what_failed_where_why_and_when() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/er/dead.ndjson");
-        let letters = letters(&path, 10, WhenFull::Stop);
-        assert!(!path.exists(), "nothing is made before the first letter");
-        let event = Event::new(RECEIPT_CREATED, Text::from("TR_1"), Timestamp::from_millis(0));
-        let failure = Failure::new("script", "division by zero");
-        let letter =
-            DeadLetter { stage: "enrich", failure: &failure, content: Content::Event(&event) };
-        assert_eq!(letters.write(&letter), Disposition::Kept);
-        assert_eq!(write(&letters, "malformed", "{\"half\n"), Disposition::Kept);
-
-        let [event_record, input_record] = <[Value; 2]>::try_from(records(&path)).unwrap();
-        assert_eq!(event_record["stage"], "enrich");
-        assert_eq!(event_record["category"], "script");
-        assert_eq!(event_record["reason"], "division by zero");
-        assert_eq!(event_record["attempts"], 1);
-        assert_eq!(event_record["spec_hash"], "5ca1ab1e");
-        assert_eq!(event_record["event"], serde_json::from_str::<Value>(&event.to_json()).unwrap());
-        assert!(event_record["first_time"].as_str().unwrap().parse::<Timestamp>().is_ok());
-        assert_eq!(event_record["first_time"], event_record["last_time"]);
-        assert_eq!(event_record.get("input"), None);
-        assert_eq!(input_record["input"], "{\"half\n");
-        assert_eq!(input_record["origin"], "events.ndjson:17");
-        assert_eq!(input_record.get("event"), None);
-    }
-
-    #[test]
-    fn letters_of_earlier_runs_count_towards_the_bound() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("dead.ndjson");
-        assert_eq!(write(&letters(&path, 3, WhenFull::Stop), "malformed", "1"), Disposition::Kept);
-        let second = letters(&path, 3, WhenFull::Stop);
-        assert_eq!(write(&second, "malformed", "2"), Disposition::Kept);
-        assert_eq!(write(&second.clone(), "malformed", "3"), Disposition::Kept);
-        let Disposition::Full(message) = write(&second, "malformed", "4") else { panic!() };
-        assert!(
-            message.contains("is full: it holds 3 events, the most it may; move it away"),
-            "{message}"
-        );
-        assert_eq!(records(&path).len(), 3);
-        assert_eq!(
-            write(&letters(&path, 3, WhenFull::Drop), "malformed", "4"),
-            Disposition::Dropped
-        );
-        assert_eq!(records(&path).len(), 3);
-    }
-
-    #[test]
-    fn each_stage_and_category_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        let letters = letters(&folder.path().join("dead.ndjson"), 2, WhenFull::Drop);
-        for category in ["schema", "malformed", "malformed", "malformed"] {
-            let _ = write(&letters, category, "x");
-        }
-        let count = |category, kept, dropped| DeadLetterCount {
-            stage: "replay".to_owned(),
-            category,
-            kept,
-            dropped,
-        };
-        assert_eq!(letters.counts(), [count("malformed", 1, 2), count("schema", 1, 0)]);
-        let off = DeadLetters::off();
-        assert_eq!(write(&off, "schema", "x"), Disposition::Dropped);
-        assert_eq!(off.counts(), [count("schema", 0, 1)]);
-    }
-
-    #[test]
-    fn a_line_that_a_crash_cut_short_does_not_spoil_the_next() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("dead.ndjson");
-        std::fs::write(&path, "{\"stage\":\"a\"}\n{\"stage\":").unwrap();
-        let letters = letters(&path, 3, WhenFull::Stop);
-        assert_eq!(write(&letters, "malformed", "x"), Disposition::Kept);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), 3);
-        assert!(serde_json::from_str::<Value>(text.lines().last().unwrap()).is_ok());
-        assert!(matches!(write(&letters, "malformed", "x"), Disposition::Full(_)));
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_opened_or_written_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = |path: &Path| match write(&letters(path, 3, WhenFull::Drop), "malformed", "x") {
-            Disposition::Error(message) => message,
-            other => panic!("{other:?}"),
-        };
-        let message = error(folder.path());
-        assert!(message.starts_with("cannot open the dead-letter file `"), "{message}");
-        assert!(message.contains(&folder.path().display().to_string()), "{message}");
-        if Path::new("/dev/full").exists() {
-            let full = folder.path().join("full.ndjson");
-            std::os::unix::fs::symlink("/dev/full", &full).unwrap();
-            let message = error(&full);
-            assert!(message.contains("full.ndjson"), "{message}");
-        }
-    }
-}
+mod tests;

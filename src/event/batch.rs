@@ -16,18 +16,32 @@ pub struct Batch {
     events: Arc<Vec<Event>>,
     watermark: Timestamp,
     tokens: Vec<Token>,
+    /// The checkpoint that this batch is the barrier of.
+    barrier: Option<u64>,
 }
 
 impl Batch {
     /// A source's batch, all of whose events one token covers.
     pub fn new(events: Vec<Event>, watermark: Timestamp, token: Option<Token>) -> Self {
         debug_assert!(events.iter().all(|event| event.token.0 == 0));
-        Self { events: Arc::new(events), watermark, tokens: token.into_iter().collect() }
+        let tokens = token.into_iter().collect();
+        Self { events: Arc::new(events), watermark, tokens, barrier: None }
     }
 
     /// The word that nothing earlier than `watermark` will come, and nothing else.
     pub fn progress(watermark: Timestamp) -> Self {
         Self::new(Vec::new(), watermark, None)
+    }
+
+    /// The barrier of a checkpoint: a batch without events that parts those which the checkpoint
+    /// covers from those after it. Every stage lets it pass at its place, and notes its state.
+    pub fn barrier(checkpoint: u64, watermark: Timestamp) -> Self {
+        Self { barrier: Some(checkpoint), ..Self::progress(watermark) }
+    }
+
+    /// The checkpoint that this is the barrier of.
+    pub fn checkpoint(&self) -> Option<u64> {
+        self.barrier
     }
 
     /// The events in order.
@@ -66,6 +80,11 @@ impl Batch {
         self.tokens.get(event.token.0 as usize)
     }
 
+    /// Keeps the tokens of what is in it unresolved for good: it was given up undelivered.
+    pub fn withhold(&self) {
+        self.tokens.iter().for_each(Token::withhold);
+    }
+
     /// Takes the batch apart: the events, and the tokens for [`BatchBuilder::push`].
     pub fn into_parts(self) -> (Vec<Event>, Vec<Token>) {
         (Arc::unwrap_or_clone(self.events), self.tokens)
@@ -74,7 +93,7 @@ impl Batch {
     /// Lets go of tokens that no event refers to any more; called by stages that remove events.
     #[must_use]
     pub fn pruned(self) -> Self {
-        if self.tokens.len() <= 1 && !self.events.is_empty() {
+        if self.barrier.is_some() || (self.tokens.len() <= 1 && !self.events.is_empty()) {
             return self;
         }
         let watermark = self.watermark;
@@ -141,7 +160,7 @@ impl BatchBuilder {
 
     /// The batch.
     pub fn finish(self, watermark: Timestamp) -> Batch {
-        Batch { events: Arc::new(self.events), watermark, tokens: self.tokens }
+        Batch { events: Arc::new(self.events), watermark, tokens: self.tokens, barrier: None }
     }
 
     /// Events mostly come in runs of one token, so the last one is looked at first.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use compact_str::CompactString;
+use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use super::Prefix;
@@ -189,6 +190,27 @@ impl Serialize for Text {
     }
 }
 
+/// What reads like an id is one again.
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::parse_stamped(text).unwrap_or_else(|| Text::from(text)))
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{STORE, TR};
@@ -226,6 +248,15 @@ mod tests {
         {
             assert!(Text::parse_stamped(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_that_was_written_reads_the_same_again() {
+        for text in [Text::stamped(TR, 7, 8), Text::numbered(STORE, 12), Text::from("é\"\n")] {
+            let json = serde_json::to_string(&text).unwrap();
+            assert_eq!(serde_json::from_str::<Text>(&json).unwrap(), text);
+        }
+        assert!(serde_json::from_str::<Text>("7").is_err());
     }
 
     #[test]

@@ -33,6 +33,16 @@ impl TraceIds {
         (self.origin >> COUNTER_BITS) & (Self::ORIGINS_MAX - 1)
     }
 
+    /// How many ids were given; what [`TraceIds::go_on_from`] takes.
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// Goes on behind the ids that another allocator of the same run and origin has given.
+    pub fn go_on_from(&mut self, counter: u64) {
+        self.counter = counter & ((1 << COUNTER_BITS) - 1);
+    }
+
     /// The next id, for an event at `time`.
     pub fn next(&mut self, time: Timestamp) -> Text {
         self.counter = (self.counter + 1) & ((1 << COUNTER_BITS) - 1);
@@ -66,5 +76,15 @@ mod tests {
             .collect();
         assert_eq!(all.len(), 9);
         assert_eq!(ids(42, 1), ids(42, 1));
+    }
+
+    #[test]
+    fn ids_go_on_where_another_allocator_was() {
+        let (mut before, mut after) = (TraceIds::new(42, 1), TraceIds::new(42, 1));
+        before.next(Timestamp::MIN);
+        after.go_on_from(before.counter());
+        assert_eq!(after.next(Timestamp::MIN), before.next(Timestamp::MIN));
+        after.go_on_from(u64::MAX);
+        assert_eq!(after.origin(), 1, "a number that is none changes no origin");
     }
 }

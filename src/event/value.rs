@@ -186,6 +186,11 @@ impl Fields {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// How many fields have room before more memory is taken.
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
 }
 
 /// Later values of a name that comes twice replace earlier ones.

@@ -21,6 +21,7 @@ pub(super) fn batch(
             done: Vec::new(),
         };
         let mut watermark = Timestamp::MIN;
+        let mut barrier = None;
         loop {
             let deadline = open.batcher.deadline();
             let ring = async {
@@ -36,12 +37,20 @@ pub(super) fn batch(
                     None => break,
                     Some(batch) => {
                         watermark = batch.watermark();
-                        open.add(batch, &clock);
+                        barrier = batch.checkpoint();
+                        // What is held goes first: it came before the barrier.
+                        match barrier {
+                            Some(_) => open.close(),
+                            None => open.add(batch, &clock),
+                        }
                     }
                 },
             }
             for batch in open.take(watermark) {
                 yield batch;
+            }
+            if let Some(checkpoint) = barrier.take() {
+                yield Batch::barrier(checkpoint, watermark);
             }
         }
         open.close();

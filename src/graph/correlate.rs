@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use serde_json::Value;
 
 use super::BatchStream;
 use super::select::StageContext;
-use crate::event::{Batch, BatchBuilder, Event, Timestamp, Token};
+use crate::checkpoint::StageCheckpoint;
+use crate::control::{Control, Phase};
+use crate::event::{Batch, BatchBuilder, Event, Ledger, Timestamp, Token, TokenIndex};
 use crate::stage::{Correlator, Output};
+use crate::state::StateError;
 
 /// The smallest step of event time: what is due before an instant is due at the step before it.
 const STEP: Duration = Duration::from_millis(1);
@@ -16,24 +20,47 @@ const STEP: Duration = Duration::from_millis(1);
 /// Sends every event past the correlator. The input is in the order of event time.
 pub(super) fn correlate(
     mut input: BatchStream,
-    correlator: Box<dyn Correlator>,
+    mut correlator: Box<dyn Correlator>,
     cx: StageContext,
-) -> BatchStream {
-    async_stream::stream! {
-        let mut driver = Driver { correlator, cx, out: Output::default() };
+    memory: Memory,
+) -> Result<BatchStream, StateError> {
+    let Memory { checkpoint, ledger, control } = memory;
+    if let Some(state) = checkpoint.restored() {
+        correlator.restore(state)?;
+    }
+    let derived = async_stream::stream! {
+        let mut driver = Driver { correlator, cx, ledger, out: Output::default() };
         let mut watermark = Timestamp::MIN;
         while let Some(batch) = input.next().await {
             watermark = batch.watermark();
+            if let Some(number) = batch.checkpoint() {
+                checkpoint.note(number, || driver.correlator.state(), Some(&driver.ledger));
+                yield batch;
+                continue;
+            }
             yield driver.observe(batch).await;
         }
-        yield driver.finish(watermark).await;
-    }
-    .boxed()
+        // A stream that was stopped is gone on with, if its state is kept: it has not ended.
+        if !(checkpoint.is_on() && control.phase() >= Phase::Draining) {
+            yield driver.finish(watermark).await;
+        }
+        checkpoint.note_end(|| driver.correlator.state(), Some(&driver.ledger));
+    };
+    Ok(derived.boxed())
+}
+
+/// What keeps a correlator's state.
+pub(super) struct Memory {
+    pub(super) checkpoint: StageCheckpoint,
+    /// Issues the tokens of events that no event's token covers, such as a timer's.
+    pub(super) ledger: Ledger,
+    pub(super) control: Control,
 }
 
 struct Driver {
     correlator: Box<dyn Correlator>,
     cx: StageContext,
+    ledger: Ledger,
     /// What the correlator said since it was last emptied.
     out: Output,
 }
@@ -72,7 +99,7 @@ impl Driver {
         } else {
             self.cx.account.absorb(1);
         }
-        self.take_derived(tokens, builder);
+        self.take_derived(Some(tokens), builder);
     }
 
     fn is_due(&self, until: Timestamp) -> bool {
@@ -82,8 +109,7 @@ impl Driver {
     async fn fire_timers(&mut self, until: Timestamp, builder: &mut BatchBuilder) {
         while let Some(due) = self.correlator.next_timer().filter(|due| *due <= until) {
             self.correlator.advance(due, &mut self.out);
-            // State covers what fires later, not the token of the event that set it.
-            self.take_derived(&[], builder);
+            self.take_derived(None, builder);
             // Timers may set timers up to a far instant; the run can be given up meanwhile.
             tokio::task::consume_budget().await;
         }
@@ -94,14 +120,26 @@ impl Driver {
         self.fire_timers(end, &mut builder).await;
         let unfired = self.correlator.drain(end, &mut self.out);
         self.cx.account.leave_timers(unfired);
-        self.take_derived(&[], &mut builder);
+        self.take_derived(None, &mut builder);
         builder.finish(end)
     }
 
-    fn take_derived(&mut self, tokens: &[Token], builder: &mut BatchBuilder) {
+    /// Takes what was derived, under the tokens of its cause, or under one of its own where state
+    /// was the cause.
+    fn take_derived(&mut self, tokens: Option<&[Token]>, builder: &mut BatchBuilder) {
         self.cx.account.derive(self.out.events.len());
-        for event in self.out.events.drain(..) {
-            builder.push(event, tokens);
+        let own = match tokens {
+            None if !self.out.events.is_empty() => Some([self.ledger.issue(Value::Null)]),
+            _ => None,
+        };
+        for mut event in self.out.events.drain(..) {
+            match &own {
+                Some(own) => {
+                    event.token = TokenIndex::default();
+                    builder.push(event, own);
+                }
+                None => builder.push(event, tokens.unwrap_or_default()),
+            }
         }
         for failure in self.out.failures.drain(..) {
             self.cx.failures.rule(&failure);
@@ -112,9 +150,11 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{INVENTORY_UPDATED, Ledger, RECEIPT_CREATED, REORDER_TRIGGERED, Text};
+    use crate::checkpoint::Checkpoints;
+    use crate::event::{INVENTORY_UPDATED, RECEIPT_CREATED, REORDER_TRIGGERED, Text};
     use crate::failure::Failure;
     use crate::graph::select::StageContext;
+    use crate::state::State;
     use futures::stream;
     use serde_json::json;
 
@@ -160,15 +200,30 @@ mod tests {
             self.timers.len() as u64
         }
 
+        fn state(&self) -> State {
+            State::of(&self.timers)
+        }
+
+        fn restore(&mut self, state: &State) -> Result<(), StateError> {
+            self.timers = state.read()?;
+            Ok(())
+        }
+
         fn passes_through(&self) -> bool {
             !self.absorbs
         }
     }
 
+    fn memory() -> Memory {
+        let checkpoint = Checkpoints::off().stage("rule", "");
+        Memory { checkpoint, ledger: Ledger::new(), control: Control::new() }
+    }
+
     fn run(input: Vec<Batch>, correlator: Echo) -> (Vec<String>, crate::monitor::Tally) {
         let cx = StageContext::for_test();
         let account = cx.account.clone();
-        let output = correlate(stream::iter(input).boxed(), Box::new(correlator), cx);
+        let output =
+            correlate(stream::iter(input).boxed(), Box::new(correlator), cx, memory()).unwrap();
         let batches = futures::executor::block_on(output.collect::<Vec<_>>());
         let events = batches.iter().flat_map(Batch::events);
         (events.map(|event| event.trace_id.to_string()).collect(), account.tally())
@@ -204,7 +259,8 @@ mod tests {
         let cx = StageContext::for_test();
         let account = cx.account.clone();
         let correlator = Box::new(Echo { absorbs: true, ..Echo::default() });
-        let mut output = correlate(stream::iter([input]).boxed(), correlator, cx);
+        let mut output =
+            correlate(stream::iter([input]).boxed(), correlator, cx, memory()).unwrap();
         let batch = futures::executor::block_on(output.next()).unwrap();
         assert_eq!((batch.len(), account.tally().absorbed), (1, 1));
         assert_eq!(ledger.outstanding(), 1, "the derived event shares the token");

@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use super::BatchStream;
 use super::select::StageContext;
-use crate::event::Batch;
+use crate::event::{Batch, Event};
 use crate::stage::{Enricher, Rows, Verdict};
 
 /// Sends every batch through one of the enrichers.
@@ -51,29 +51,23 @@ fn one_batch(mut batch: Batch, enricher: &mut dyn Enricher, cx: &mut StageContex
     let mut rows = Rows::new(batch.events_mut(), selected.as_deref());
     enricher.enrich(&mut rows);
     let verdicts = rows.into_verdicts();
-    if verdicts.is_empty() { batch } else { apply(batch, verdicts, cx) }
+    if verdicts.is_empty() { batch } else { apply(batch, &verdicts, cx) }
 }
 
 /// Takes out what was dropped or failed.
-fn apply(mut batch: Batch, verdicts: Vec<(u32, Verdict)>, cx: &StageContext) -> Batch {
-    let mut verdicts = verdicts.into_iter().peekable();
+fn apply(mut batch: Batch, verdicts: &[(u32, Verdict)], cx: &StageContext) -> Batch {
+    let mut places = verdicts.iter().map(|(judged, _)| *judged).peekable();
     let mut place = 0;
-    let mut filtered = 0;
-    batch.events_mut().retain(|event| {
-        let verdict = verdicts.next_if(|(judged, _)| *judged == place);
+    let goes = |_: &mut Event| {
         place += 1;
-        match verdict {
-            None | Some((_, Verdict::Keep)) => true,
-            Some((_, Verdict::Drop)) => {
-                filtered += 1;
-                false
-            }
-            Some((_, Verdict::Fail(failure))) => {
-                cx.failures.event(event, &failure);
-                false
-            }
-        }
-    });
-    cx.account.filter(filtered);
+        places.next_if_eq(&(place - 1)).is_some()
+    };
+    let gone: Vec<Event> = batch.events_mut().extract_if(.., goes).collect();
+    let judged = || gone.iter().zip(verdicts);
+    cx.failures.events(judged().filter_map(|(event, (_, verdict))| match verdict {
+        Verdict::Fail(failure) => Some((event, failure)),
+        Verdict::Keep | Verdict::Drop => None,
+    }));
+    cx.account.filter(judged().filter(|(_, (_, verdict))| *verdict == Verdict::Drop).count());
     batch.pruned()
 }

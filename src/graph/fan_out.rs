@@ -24,16 +24,6 @@ pub(super) fn share(
     receivers.into_iter().map(|receiver| ReceiverStream::new(receiver).boxed()).collect()
 }
 
-/// The same stream, driven by a task of its own, so that both ends work at once.
-pub(super) fn hand_over(
-    stream: BatchStream,
-    tasks: &mut Vec<BoxFuture<'static, ()>>,
-) -> BatchStream {
-    let (sender, receiver) = mpsc::channel(CHANNEL_BATCHES);
-    tasks.push(pump(stream, vec![sender]).boxed());
-    ReceiverStream::new(receiver).boxed()
-}
-
 async fn pump(mut stream: BatchStream, readers: Vec<mpsc::Sender<crate::event::Batch>>) {
     while let Some(batch) = stream.next().await {
         let Some((last, others)) = readers.split_last() else { return };

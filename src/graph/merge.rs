@@ -1,25 +1,43 @@
 //! Several streams to one, in the order of (event time, place in `inputs`, position), up to the
 //! lowest watermark. The result depends on the inputs, never on scheduling.
 
+mod inputs;
+
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, Sleep};
 
+use self::inputs::{Arrival, Inputs};
 use super::BatchStream;
+use crate::checkpoint::{Checkpoints, StageCheckpoint};
+use crate::control::{Control, Phase};
 use crate::event::{BATCH_EVENTS, Batch, BatchBuilder, Event, Timestamp, Token};
+use crate::monitor::Account;
+use crate::state::{State, StateError};
 
 /// How many events of one input are held while another is behind.
 const HELD_EVENTS_MAX: usize = 16 * BATCH_EVENTS;
 
 /// Brings inputs into one order. An input that says nothing for `idle_timeout` stops holding the
 /// others back until it speaks again.
-pub(super) fn merge(inputs: Vec<BatchStream>, idle_timeout: Duration) -> BatchStream {
-    Merged::new(inputs, idle_timeout, false).map(|(_, batch)| batch).boxed()
+pub(super) fn merge(
+    inputs: Vec<BatchStream>,
+    idle_timeout: Duration,
+    checkpoint: StageCheckpoint,
+    remainder: Remainder,
+    account: &Arc<Account>,
+) -> Result<BatchStream, StateError> {
+    let merger = Merger::restored(inputs.len(), checkpoint.restored())?;
+    account.recover(merger.held());
+    let ordered = Merged::new(inputs, idle_timeout, false, merger, remainder);
+    Ok(noting(ordered, checkpoint, Arc::clone(account)).map(|(_, batch)| batch).boxed())
 }
 
 /// No order: batches as they come, each with the lowest watermark of the inputs that are open, or
@@ -27,18 +45,24 @@ pub(super) fn merge(inputs: Vec<BatchStream>, idle_timeout: Duration) -> BatchSt
 pub(super) fn as_they_come(inputs: Vec<BatchStream>) -> BatchStream {
     let mut watermarks = vec![Timestamp::MIN; inputs.len()];
     let mut greatest = Timestamp::MIN;
-    let inputs = inputs.into_iter().enumerate().map(|(place, input)| {
-        let batches = input.map(move |batch| (place, Some(batch)));
-        batches.chain(futures::stream::iter([(place, None)])).boxed()
-    });
-    futures::stream::select_all(inputs)
-        .map(move |(place, batch)| {
-            if let Some(batch) = &batch {
-                greatest = greatest.max(batch.watermark());
+    let mut inputs = Inputs::new(inputs);
+    let arrivals = futures::stream::poll_fn(move |cx| inputs.poll(cx, |_| true));
+    arrivals
+        .map(move |arrival| {
+            match &arrival {
+                Arrival::Closed(place) => watermarks[*place] = Timestamp::MAX,
+                Arrival::Batch(place, batch) => {
+                    greatest = greatest.max(batch.watermark());
+                    watermarks[*place] = batch.watermark();
+                }
+                Arrival::Barrier(_) => {}
             }
-            watermarks[place] = batch.as_ref().map_or(Timestamp::MAX, Batch::watermark);
             let lowest = watermarks.iter().copied().fold(greatest, Timestamp::min);
-            batch.unwrap_or_else(|| Batch::progress(lowest)).with_watermark(lowest)
+            match arrival {
+                Arrival::Closed(_) => Batch::progress(lowest),
+                Arrival::Barrier(checkpoint) => Batch::barrier(checkpoint, lowest),
+                Arrival::Batch(_, batch) => batch.with_watermark(lowest),
+            }
         })
         .boxed()
 }
@@ -47,16 +71,30 @@ pub(super) fn as_they_come(inputs: Vec<BatchStream>) -> BatchStream {
 pub(super) fn merge_apart(
     inputs: Vec<BatchStream>,
     idle_timeout: Duration,
-) -> impl Stream<Item = (usize, Batch)> + Send {
-    Merged::new(inputs, idle_timeout, true)
+    merger: Merger,
+    remainder: Remainder,
+) -> Merged {
+    Merged::new(inputs, idle_timeout, true, merger, remainder)
 }
 
 /// One stream in order of event time, where events of a batch may be ahead of its watermark or
 /// stray behind each other.
-pub(super) fn in_order(mut input: BatchStream) -> BatchStream {
-    async_stream::stream! {
-        let mut merger = Merger::new(1);
+pub(super) fn in_order(
+    mut input: BatchStream,
+    checkpoint: StageCheckpoint,
+    remainder: Remainder,
+    account: &Arc<Account>,
+) -> Result<BatchStream, StateError> {
+    let account = Arc::clone(account);
+    let mut merger = Merger::restored(1, checkpoint.restored())?;
+    account.recover_inside(merger.held());
+    let ordered = async_stream::stream! {
         while let Some(batch) = input.next().await {
+            if let Some(number) = batch.checkpoint() {
+                checkpoint.note(number, || merger.state(), None);
+                yield batch.with_watermark(merger.told);
+                continue;
+            }
             if merger.passes(&batch) {
                 yield batch;
                 continue;
@@ -66,21 +104,62 @@ pub(super) fn in_order(mut input: BatchStream) -> BatchStream {
                 yield batch;
             }
         }
-        merger.close(0);
+        if !remainder.is_due() {
+            merger.close(0);
+        }
         while let Some((_, batch)) = merger.take(false) {
             yield batch;
         }
-    }
-    .boxed()
+        account.absorb(merger.held());
+        checkpoint.note_end(|| merger.state(), None);
+    };
+    Ok(ordered.boxed())
 }
 
-struct Merged {
-    inputs: Vec<Option<BatchStream>>,
-    merger: Merger,
-    /// Whether a batch holds events of one input only.
+/// Notes what is held wherever a barrier passes, and at the end.
+fn noting(
+    mut merged: Merged,
+    checkpoint: StageCheckpoint,
+    account: Arc<Account>,
+) -> impl Stream<Item = (usize, Batch)> + Send {
+    async_stream::stream! {
+        while let Some((place, batch)) = merged.next().await {
+            if let Some(number) = batch.checkpoint() {
+                checkpoint.note(number, || merged.merger.state(), None);
+            }
+            yield (place, batch);
+        }
+        account.leave(merged.merger.held());
+        checkpoint.note_end(|| merged.merger.state(), None);
+    }
+}
+
+/// Whether what is not settled stays for the run that goes on from this one, once it is stopped.
+#[derive(Clone)]
+pub(super) struct Remainder(Option<Control>);
+
+impl Remainder {
+    /// It does where states are kept.
+    pub(super) fn new(checkpoints: &Checkpoints, control: &Control) -> Self {
+        Self(checkpoints.are_on().then(|| control.clone()))
+    }
+
+    fn is_due(&self) -> bool {
+        self.0.as_ref().is_some_and(|control| control.phase() >= Phase::Draining)
+    }
+}
+
+/// Inputs in one order; a barrier comes once all of them have come to it.
+pub(super) struct Merged {
+    inputs: Inputs,
+    pub(super) merger: Merger,
+    /// Whether a batch has events of one input only.
     apart: bool,
-    /// Rings when nothing has come for `idle_timeout`.
+    remainder: Remainder,
     idle: Pin<Box<Sleep>>,
+    /// Whether `idle` runs. It does only while inputs are waited for: time in which nobody asked
+    /// for a batch is no silence of theirs.
+    waits: bool,
     idle_timeout: Duration,
 }
 
@@ -88,59 +167,87 @@ impl Stream for Merged {
     type Item = (usize, Batch);
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
         loop {
-            let apart = self.apart;
-            if let Some(batch) = self.merger.take(apart) {
+            if let Some(batch) = this.merger.take(this.apart) {
+                this.waits = false;
                 return Poll::Ready(Some(batch));
             }
-            if self.inputs.iter().all(Option::is_none) {
-                return Poll::Ready(None);
-            }
-            if !self.poll_inputs(cx) {
-                ready!(self.idle.as_mut().poll(cx));
-                self.merger.ignore_silent();
-                self.rest();
+            let Merged { inputs, merger, .. } = this;
+            let Poll::Ready(arrival) = inputs.poll(cx, |place| merger.wants(place)) else {
+                ready!(this.silence(cx));
+                continue;
+            };
+            this.waits = false;
+            match arrival {
+                None => return Poll::Ready(None),
+                Some(Arrival::Batch(place, batch)) => this.merger.push(place, batch),
+                // What is ahead of an input that was stopped waits for the rest of that input.
+                Some(Arrival::Closed(_)) if this.remainder.is_due() => {}
+                Some(Arrival::Closed(place)) => this.merger.close(place),
+                Some(Arrival::Barrier(checkpoint)) => {
+                    return Poll::Ready(Some((0, Batch::barrier(checkpoint, this.merger.told))));
+                }
             }
         }
     }
 }
 
 impl Merged {
-    fn new(inputs: Vec<BatchStream>, idle_timeout: Duration, apart: bool) -> Self {
-        let merger = Merger::new(inputs.len());
+    fn new(
+        inputs: Vec<BatchStream>,
+        idle_timeout: Duration,
+        apart: bool,
+        merger: Merger,
+        remainder: Remainder,
+    ) -> Self {
         let idle = Box::pin(tokio::time::sleep(idle_timeout));
-        let inputs = inputs.into_iter().map(Some).collect();
-        Self { inputs, merger, apart, idle, idle_timeout }
+        Self {
+            inputs: Inputs::new(inputs),
+            merger,
+            apart,
+            remainder,
+            idle,
+            waits: false,
+            idle_timeout,
+        }
     }
 
-    /// Takes a batch from every input that has one and whose events are wanted.
-    fn poll_inputs(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
-        for place in 0..self.inputs.len() {
-            let Some(input) = &mut self.inputs[place] else { continue };
-            if !self.merger.wants(place) {
-                continue;
+    /// Takes in what comes until all inputs have ended; it stays held.
+    pub(super) async fn close(&mut self) {
+        let Self { inputs, merger, .. } = self;
+        while let Some(arrival) = poll_fn(|cx| inputs.poll(cx, |_| true)).await {
+            if let Arrival::Batch(place, batch) = arrival {
+                merger.push(place, batch);
             }
-            match input.poll_next_unpin(cx) {
-                Poll::Pending => continue,
-                Poll::Ready(Some(batch)) => self.merger.push(place, batch),
-                Poll::Ready(None) => {
-                    self.inputs[place] = None;
-                    self.merger.close(place);
-                }
-            }
-            any = true;
         }
-        if any {
-            self.rest();
-        }
-        any
     }
 
-    fn rest(&mut self) {
-        let deadline = Instant::now() + self.idle_timeout;
-        self.idle.as_mut().reset(deadline);
+    /// Waits for the idle timeout; the inputs that hold the others back are silent then.
+    fn silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.waits {
+            self.waits = true;
+            self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
+        }
+        ready!(self.idle.as_mut().poll(cx));
+        self.waits = false;
+        self.merger.ignore_silent();
+        Poll::Ready(())
     }
+}
+
+/// What a merger holds, as it is kept between two runs.
+#[derive(Default, Serialize, Deserialize)]
+struct Held {
+    inputs: Vec<HeldInput>,
+    told: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeldInput {
+    /// In milliseconds: it may be before or after all that can be written as a date.
+    watermark: i64,
+    events: Vec<Event>,
 }
 
 /// The order itself, without streams: batches are pushed, and taken as far as they are settled.
@@ -179,8 +286,49 @@ impl Merger {
         Self { inputs: (0..inputs).map(|_| input()).collect(), told: Timestamp::MIN }
     }
 
+    /// A merger that goes on with what another one held.
+    pub(super) fn restored(inputs: usize, state: Option<&State>) -> Result<Self, StateError> {
+        let mut merger = Self::new(inputs);
+        let held = state.map_or_else(|| Ok(Held::default()), State::read::<Held>)?;
+        if held.inputs.len() > inputs {
+            return Err(StateError("there were more inputs".to_owned()));
+        }
+        for (place, HeldInput { watermark, events }) in held.inputs.into_iter().enumerate() {
+            merger.push(place, Batch::new(events, Timestamp::from_millis(watermark), None));
+        }
+        merger.told = held.told.map_or(merger.told, Timestamp::from_millis);
+        Ok(merger)
+    }
+
+    /// What is held.
+    pub(super) fn state(&self) -> State {
+        let events = |input: &Input| {
+            let segments = input.segments.iter();
+            segments.flat_map(|segment| segment.events.as_slice()).cloned().collect()
+        };
+        let held = |input: &Input| HeldInput {
+            watermark: input.watermark.as_millis(),
+            events: events(input),
+        };
+        let inputs = self.inputs.iter().map(held).collect();
+        State::of(&Held { inputs, told: Some(self.told.as_millis()) })
+    }
+
+    /// How many events are held.
+    pub(super) fn held(&self) -> usize {
+        self.inputs.iter().map(|input| input.held).sum()
+    }
+
     pub(super) fn push(&mut self, place: usize, batch: Batch) {
         self.inputs[place].push(batch);
+    }
+
+    /// Holds events again that were taken last.
+    pub(super) fn put_back(&mut self, place: usize, batch: Batch) {
+        let input = &mut self.inputs[place];
+        input.held += batch.len();
+        let (events, tokens) = batch.into_parts();
+        input.segments.push_front(Segment { events: events.into_iter(), tokens });
     }
 
     /// No more comes on this input.
@@ -328,6 +476,14 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
+    fn off() -> StageCheckpoint {
+        Checkpoints::off().stage("merge", "")
+    }
+
+    fn account() -> Arc<Account> {
+        Arc::new(Account::new("merge", crate::kind::Kind::Sink, "test"))
+    }
+
     /// An event that says which input it came from and as which of its events.
     fn event(input: usize, position: usize, millis: i64) -> Event {
         Event::new(RECEIPT_CREATED, Text::from(format!("{input}.{position}")), at(millis))
@@ -420,7 +576,7 @@ mod tests {
             let events = times.iter().enumerate().map(|(n, time)| event(0, n, *time)).collect();
             let input = vec![Batch::new(events, at(0), None), Batch::progress(at(100))];
             let ordered = futures::executor::block_on(
-                in_order(stream::iter(input).boxed()).collect::<Vec<_>>(),
+                in_order(stream::iter(input).boxed(), off(), Remainder(None), &account()).unwrap().collect::<Vec<_>>(),
             );
             times.sort_unstable();
             let ordered: Vec<i64> =
@@ -444,7 +600,9 @@ mod tests {
     async fn a_silent_input_holds_the_others_back_only_for_the_idle_timeout() {
         let speaks = stream::iter(batches(0, &[vec![1], vec![2]])).chain(stream::pending()).boxed();
         let silent = stream::pending().boxed();
-        let mut merged = merge(vec![speaks, silent], Duration::from_secs(10));
+        let inputs = vec![speaks, silent];
+        let mut merged =
+            merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
         let began = Instant::now();
         let first = merged.next().await.unwrap();
         assert_eq!(names(&[first]), ["0.1", "0.2"]);
@@ -460,8 +618,59 @@ mod tests {
             Batch::new(vec![event(0, 0, time)], at(time), None)
         });
         let behind = stream::pending().boxed();
-        let mut merged = merge(vec![ahead.boxed(), behind], Duration::from_secs(10));
+        let inputs = vec![ahead.boxed(), behind];
+        let mut merged =
+            merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
         assert!(futures::poll!(merged.next()).is_pending());
         assert_eq!(pulled.load(std::sync::atomic::Ordering::Relaxed), HELD_EVENTS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_barrier_passes_when_all_inputs_have_come_to_it_and_none_is_read_beyond() {
+        let batch = |input, time| Batch::new(vec![event(input, 0, time)], at(time), None);
+        let ahead = [batch(0, 10), Batch::barrier(1, at(10)), batch(0, 20)];
+        let behind = [batch(1, 5), batch(1, 12), Batch::barrier(1, at(12))];
+        let inputs = vec![stream::iter(ahead).boxed(), stream::iter(behind).boxed()];
+        let merged =
+            merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+        let merged: Vec<Batch> = merged.collect().await;
+        let barrier = merged.iter().position(|batch| batch.checkpoint() == Some(1)).unwrap();
+        assert_eq!(names(&merged[..barrier]), ["1.0", "0.0"], "what is settled goes first");
+        assert_eq!(names(&merged[barrier..]), ["1.0", "0.0"]);
+        assert_eq!(merged.iter().filter(|batch| batch.checkpoint().is_some()).count(), 1);
+    }
+
+    #[test]
+    fn what_is_held_is_held_again_by_a_merger_that_goes_on() {
+        let mut merger = Merger::new(2);
+        merger.push(0, Batch::new(vec![event(0, 1, 5), event(0, 2, 9)], at(9), None));
+        merger.push(1, Batch::progress(at(6)));
+        let (_, settled) = merger.take(false).unwrap();
+        assert_eq!(names(&[settled]), ["0.1"]);
+        let mut restored = Merger::restored(2, Some(&merger.state())).unwrap();
+        assert_eq!(restored.held(), 1);
+        for merger in [&mut merger, &mut restored] {
+            merger.push(1, Batch::new(vec![event(1, 1, 7)], at(20), None));
+            let (_, next) = merger.take(false).unwrap();
+            assert_eq!(names(&[next]), ["1.1", "0.2"]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_asked_is_no_silence() {
+        let (sender, late) = tokio::sync::mpsc::channel(1);
+        let speaks = stream::iter(batches(0, &[vec![1], vec![20]])).chain(stream::pending());
+        let late = tokio_stream::wrappers::ReceiverStream::new(late);
+        let inputs = vec![speaks.boxed(), late.boxed()];
+        let mut merged =
+            merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+        assert!(futures::poll!(merged.next()).is_pending());
+        tokio::time::advance(Duration::from_secs(9)).await;
+        sender.send(Batch::progress(at(5))).await.unwrap();
+        let first = merged.next().await.unwrap();
+        assert_eq!(names(&[first]), ["0.1"]);
+        // The sink is held back for longer than the timeout, and with it the other input.
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert!(futures::poll!(merged.next()).is_pending(), "the input is asked just now");
     }
 }

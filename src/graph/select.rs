@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use super::BatchStream;
 use crate::dead_letter::Failures;
-use crate::event::Batch;
+use crate::event::{Batch, Event};
 use crate::failure::Failure;
 use crate::monitor::Account;
 use crate::script::Condition;
@@ -50,16 +50,14 @@ impl StageContext {
 
 /// Takes events out of a batch and makes them dead letters.
 fn remove(batch: &mut Batch, failed: &[(u32, Failure)], failures: &Failures) {
-    let mut failed = failed.iter().peekable();
+    let mut places = failed.iter().map(|(place, _)| *place).peekable();
     let mut place = 0;
-    batch.events_mut().retain(|event| {
-        let failure = failed.next_if(|(failed, _)| *failed == place);
+    let fails = |_: &mut Event| {
         place += 1;
-        if let Some((_, failure)) = failure {
-            failures.event(event, failure);
-        }
-        failure.is_none()
-    });
+        places.next_if_eq(&(place - 1)).is_some()
+    };
+    let gone: Vec<Event> = batch.events_mut().extract_if(.., fails).collect();
+    failures.events(gone.iter().zip(failed).map(|(event, (_, failure))| (event, failure)));
     *batch = std::mem::replace(batch, Batch::progress(batch.watermark())).pruned();
 }
 

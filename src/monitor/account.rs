@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxBuildHasher;
 
+use super::{DeliveryFigures, DeliveryTally};
 use crate::event::{Batch, Key, Timestamp};
 use crate::kind::Kind;
 
@@ -18,9 +19,12 @@ pub struct Account {
     pub kind: Kind,
     /// The component it is built from.
     pub component: String,
+    /// What a sink's delivery says of itself.
+    pub delivery: DeliveryFigures,
     received: AtomicU64,
     sent: AtomicU64,
     derived: AtomicU64,
+    recovered: AtomicU64,
     copied: AtomicU64,
     filtered: AtomicU64,
     absorbed: AtomicU64,
@@ -50,6 +54,8 @@ pub struct Tally {
     pub sent: u64,
     /// Events that the stage made: all of a source's, or those derived from others.
     pub derived: u64,
+    /// Events that another run left behind for this one, such as in a buffer.
+    pub recovered: u64,
     /// Copies made because several stages read this one.
     pub copied: u64,
     /// Events dropped on purpose, by a filter.
@@ -64,6 +70,10 @@ pub struct Tally {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Failures that belong to no event, by category.
     pub errors: BTreeMap<&'static str, u64>,
+    /// Events that are in a buffer on disk, for the next run.
+    pub buffered: u64,
+    /// A sink's delivery.
+    pub delivery: Option<DeliveryTally>,
     /// Batches that were delivered.
     pub batches: u64,
     /// Timers that were still open at the end.
@@ -85,9 +95,11 @@ impl Account {
             stage: stage.to_owned(),
             kind,
             component: component.to_owned(),
+            delivery: DeliveryFigures::default(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             derived: AtomicU64::new(0),
+            recovered: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             filtered: AtomicU64::new(0),
             absorbed: AtomicU64::new(0),
@@ -125,6 +137,23 @@ impl Account {
     /// Enters events that were derived from others.
     pub fn derive(&self, events: usize) {
         self.derived.fetch_add(events as u64, Relaxed);
+    }
+
+    /// Enters events that another run left in front of this stage; they are yet to come in.
+    pub fn recover(&self, events: usize) {
+        self.recovered.fetch_add(events as u64, Relaxed);
+    }
+
+    /// Enters events that another run left in this stage: they are in.
+    pub fn recover_inside(&self, events: usize) {
+        self.recover(events);
+        self.received.fetch_add(events as u64, Relaxed);
+    }
+
+    /// Enters events that stay in front of this stage, for the run that goes on from this one.
+    pub fn leave(&self, events: usize) {
+        self.received.fetch_add(events as u64, Relaxed);
+        self.absorb(events);
     }
 
     /// Enters copies for further readers.
@@ -186,11 +215,12 @@ impl Account {
 
     /// The figures now.
     pub fn tally(&self) -> Tally {
-        let details = self.details();
+        let (details, delivery) = (self.details(), self.delivery.tally());
         Tally {
             received: self.received.load(Relaxed),
             sent: self.sent.load(Relaxed),
             derived: self.derived.load(Relaxed),
+            recovered: self.recovered.load(Relaxed),
             copied: self.copied.load(Relaxed),
             filtered: self.filtered.load(Relaxed),
             absorbed: self.absorbed.load(Relaxed),
@@ -198,6 +228,8 @@ impl Account {
             dead_lettered: details.dead_lettered.clone(),
             dropped: details.dropped.clone(),
             errors: details.errors.clone(),
+            buffered: delivery.map_or(0, |delivery| delivery.buffered),
+            delivery,
             batches: self.batches.load(Relaxed),
             unfired_timers: self.unfired_timers.load(Relaxed),
             event_types: details.event_types.iter().map(|(key, count)| (*key, *count)).collect(),
@@ -226,7 +258,7 @@ impl Tally {
     /// Whether everything that came in or was made here has left: the account balances. While a
     /// run goes on, what is missing is inside the stage.
     pub fn balances(&self) -> bool {
-        let left = self.sent + self.delivered + self.filtered + self.absorbed;
+        let left = self.sent + self.delivered + self.filtered + self.absorbed + self.buffered;
         self.received + self.derived == left + self.dead_letters() + self.losses()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Account, Tally};
+use super::{Account, BreakerState, DeliveryTally, Tally};
 use crate::event::Timestamp;
 use crate::kind::Kind;
 
@@ -25,6 +25,16 @@ pub struct Statistics {
     pub events_per_second: f64,
     /// Batches that were delivered.
     pub batches_sent: u64,
+    /// Bytes that sinks handed over, where they know.
+    pub bytes_sent: u64,
+    /// Attempts to deliver that failed; what they were to send is sent again.
+    pub delivery_attempts_failed: u64,
+    /// Those of them that did not get through to the receiver.
+    pub connection_failures: u64,
+    /// How often circuit breakers opened.
+    pub circuit_breaker_trips: u64,
+    /// Events that are in sinks' buffers.
+    pub buffer_size: u64,
     /// Source events by type.
     pub event_type_counts: BTreeMap<String, u64>,
     /// Failures by category: events that failed, and timers.
@@ -54,6 +64,8 @@ pub struct StageStatistics {
     pub received: u64,
     /// Events it made.
     pub derived: u64,
+    /// Events that another run left behind for this one.
+    pub recovered: u64,
     /// Events that went on to other stages, or to a sink's receiver.
     pub sent: u64,
     /// Copies made because several stages read this one.
@@ -66,6 +78,11 @@ pub struct StageStatistics {
     pub dead_lettered: BTreeMap<String, u64>,
     /// Events lost because of a failure, by category.
     pub dropped: BTreeMap<String, u64>,
+    /// Events in its buffer on disk, which the next run sends.
+    pub buffered: u64,
+    /// How a sink's delivery does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryTally>,
     /// Timers still open at the end.
     pub unfired_timers: u64,
     /// Whether everything that came in has left.
@@ -84,12 +101,19 @@ pub struct Health {
 /// Whether one stage is well.
 #[derive(Clone, Debug, Serialize)]
 pub struct ComponentHealth {
-    /// No error ended it, and its share of failed events is below 5 %.
+    /// No error ended it, its share of failed events is below 5 %, and its circuit breaker is
+    /// closed.
     pub healthy: bool,
     /// Failed events in all events that it saw, 0 to 1.
     pub error_rate: f64,
     /// Why it could not go on.
     pub error: Option<String>,
+    /// Whether a sink's delivery sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<BreakerState>,
+    /// How full a sink's buffer is, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer_utilisation: Option<f64>,
 }
 
 /// The share of failed events from which on a stage is unwell.
@@ -106,6 +130,9 @@ impl Statistics {
         let sources = || of_kind(true).map(|(_, tally)| tally);
         let events_generated = sources().map(|tally| tally.derived).sum();
         let sum = |figure: fn(&Tally) -> u64| tallies.iter().map(figure).sum::<u64>();
+        let delivery = |figure: fn(&DeliveryTally) -> u64| {
+            tallies.iter().filter_map(|tally| tally.delivery.as_ref()).map(figure).sum::<u64>()
+        };
         Self {
             events_generated,
             events_derived: of_kind(false).map(|(_, tally)| tally.derived).sum(),
@@ -113,6 +140,11 @@ impl Statistics {
             events_failed: sum(Tally::dead_letters) + sum(Tally::losses),
             events_per_second: events_generated as f64 / elapsed.as_secs_f64().max(1e-9),
             batches_sent: sum(|tally| tally.batches),
+            bytes_sent: delivery(|delivery| delivery.bytes_sent),
+            delivery_attempts_failed: delivery(|delivery| delivery.attempts_failed),
+            connection_failures: delivery(|delivery| delivery.connection_failures),
+            circuit_breaker_trips: delivery(|delivery| delivery.circuit_breaker_trips),
+            buffer_size: delivery(|delivery| delivery.buffer_size),
             event_type_counts: add_up(sources().map(|tally| &tally.event_types)),
             error_counts: add_up(
                 tallies
@@ -139,13 +171,13 @@ impl Statistics {
     }
 
     fn made(&self) -> u64 {
-        self.stages.iter().map(|stage| stage.derived + stage.copied).sum()
+        self.stages.iter().map(|stage| stage.derived + stage.recovered + stage.copied).sum()
     }
 
     fn found(&self) -> u64 {
         let kept = |stage: &StageStatistics| {
             let failed: u64 = stage.dead_lettered.values().chain(stage.dropped.values()).sum();
-            stage.filtered + stage.absorbed + failed
+            stage.filtered + stage.absorbed + stage.buffered + failed
         };
         self.events_sent_successfully + self.stages.iter().map(kept).sum::<u64>()
     }
@@ -164,11 +196,16 @@ impl Health {
 
 fn component_health(tally: &Tally) -> ComponentHealth {
     let failed = (tally.dead_letters() + tally.losses()) as f64;
+    let breaker = tally.delivery.map(|delivery| delivery.circuit_breaker);
     let error_rate = failed / ((tally.received + tally.derived) as f64).max(1.0);
     ComponentHealth {
-        healthy: tally.error.is_none() && error_rate < ERROR_RATE_MAX,
+        healthy: tally.error.is_none()
+            && error_rate < ERROR_RATE_MAX
+            && breaker.is_none_or(|breaker| breaker == BreakerState::Closed),
         error_rate,
         error: tally.error.clone(),
+        circuit_breaker: breaker,
+        buffer_utilisation: tally.delivery.map(|delivery| delivery.buffer_utilisation()),
     }
 }
 
@@ -179,12 +216,15 @@ fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
         component: account.component.clone(),
         received: tally.received,
         derived: tally.derived,
+        recovered: tally.recovered,
         sent: tally.sent + tally.delivered,
         copied: tally.copied,
         filtered: tally.filtered,
         absorbed: tally.absorbed,
         dead_lettered: add_up([&tally.dead_lettered]),
         dropped: add_up([&tally.dropped]),
+        buffered: tally.buffered,
+        delivery: tally.delivery,
         unfired_timers: tally.unfired_timers,
         balances: tally.balances(),
     }

@@ -176,7 +176,8 @@ pub(super) fn check_settings(
 ) -> Vec<bool> {
     let mut sound = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        problems.extend(misplaced_parallelism(document, draft));
+        problems.extend(misplaced(document, draft, "parallelism", Kind::Enricher));
+        problems.extend(misplaced(document, draft, "delivery", Kind::Sink));
         let key = draft.component.map(|component| (component.kind, component.name));
         let Some(checker) = key.and_then(|key| checkers.get(&key)) else {
             sound.push(false);
@@ -196,13 +197,14 @@ pub(super) fn check_settings(
     sound
 }
 
-fn misplaced_parallelism(document: &Document, draft: &Draft<'_>) -> Option<Problem> {
-    let pointer = format!("{}/parallelism", draft.pointer);
-    if draft.kind == Kind::Enricher || !document.contains(&pointer) {
+/// A key that only one kind of stage has.
+fn misplaced(document: &Document, draft: &Draft<'_>, key: &str, kind: Kind) -> Option<Problem> {
+    let pointer = format!("{}/{key}", draft.pointer);
+    if draft.kind == kind || !document.contains(&pointer) {
         return None;
     }
     let message =
-        format!("`parallelism` is for enrichers, and this is {}", with_article(draft.kind));
+        format!("`{key}` is for {}, and this is {}", kind.section(), with_article(draft.kind));
     Some(Problem::error(message).at(document.key_place(&pointer)))
 }
 

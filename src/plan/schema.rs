@@ -41,6 +41,9 @@ fn stage_schema(common: &Value, kind: Kind, components: &[&Component]) -> Value 
         if kind != Kind::Enricher {
             properties.shift_remove("parallelism");
         }
+        if kind != Kind::Sink {
+            properties.shift_remove("delivery");
+        }
         if kind == Kind::Source {
             properties.shift_remove("inputs");
             properties.shift_remove("order");

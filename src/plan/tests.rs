@@ -8,7 +8,7 @@ use super::*;
 use crate::component::Settings;
 use crate::event::Event;
 use crate::spec::Environment;
-use crate::stage::{Enricher, Outcome, Rows, Sink, Source, SourceContext, StageError};
+use crate::stage::{Enricher, Feed, Outcome, Rows, Sink, Source, SourceContext, StageError, State};
 
 /// Makes events.
 #[derive(Deserialize, JsonSchema)]
@@ -94,12 +94,25 @@ impl Settings for Blackhole {
 
 struct Nothing;
 
+#[async_trait::async_trait]
 impl Source for Nothing {
-    fn batches(
+    async fn open(
         self: Box<Self>,
         _: SourceContext,
-    ) -> futures::stream::BoxStream<'static, Result<crate::event::Batch, StageError>> {
-        Box::pin(futures::stream::empty())
+        _: Option<&State>,
+    ) -> Result<Box<dyn Feed>, StageError> {
+        Ok(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Feed for Nothing {
+    async fn next(&mut self) -> Result<Option<crate::event::Batch>, StageError> {
+        Ok(None)
+    }
+
+    fn state(&self) -> State {
+        State::none()
     }
 }
 
@@ -171,7 +184,7 @@ fn a_sound_spec_becomes_stages_after_their_inputs() {
     assert_eq!(plan.stages[1].parallelism, 2);
     assert!(plan.stages[1].when.is_some());
     assert_eq!(plan.stages.iter().map(|stage| stage.ordinal).collect::<Vec<_>>(), [2, 1, 0]);
-    assert!(matches!(plan.build(&plan.stages[0], Timestamp::MIN), Ok(Stage::Source(_))));
+    assert!(matches!(plan.build(&plan.stages[0], RunId::of(Timestamp::MIN)), Ok(Stage::Source(_))));
     assert_eq!(plan.spec.seed, 42);
 }
 
@@ -294,7 +307,7 @@ fn the_run_has_to_end_once_and_after_it_starts() {
 fn trace_ids_differ_by_stage_and_by_run_unless_the_start_is_given() {
     let (plan, _) = plan(&with("")).unwrap();
     let ids = |ordinal, instant| {
-        let run = Run { seed: 42, instant: Timestamp::from_millis(instant) };
+        let run = Run { seed: 42, id: RunId::of(Timestamp::from_millis(instant)) };
         let mut ids = run.context(&plan.document, "x", "/x", ordinal).trace_ids;
         Event::new(crate::event::RECEIPT_CREATED, ids.next(Timestamp::MIN), Timestamp::MIN).trace_id
     };

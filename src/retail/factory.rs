@@ -5,10 +5,13 @@ mod catalog;
 mod checkout;
 mod floor;
 mod marketing;
+mod memory;
 mod online;
 mod operations;
 mod recent;
 mod stock;
+
+use serde::{Deserialize, Serialize};
 
 use super::envelope;
 use super::event_types::{EventType, description_of};
@@ -20,6 +23,7 @@ use catalog::Catalog;
 use checkout::{Receipt, Sold};
 use floor::Visit;
 use marketing::Lead;
+pub use memory::FactoryState;
 use online::Order;
 use operations::{Hours, Truck};
 use recent::Recent;
@@ -271,11 +275,29 @@ impl EventFactory {
     }
 }
 
-/// A place that holds stock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A place that holds stock. It is kept as one number: a store's, or a centre's below 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "i64", try_from = "i64")]
 enum Place {
     Store(u32),
     Dc(u32),
+}
+
+impl From<Place> for i64 {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Store(store) => store.into(),
+            Place::Dc(dc) => -Self::from(dc),
+        }
+    }
+}
+
+impl TryFrom<i64> for Place {
+    type Error = std::num::TryFromIntError;
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        let unsigned = u32::try_from(number.unsigned_abs())?;
+        Ok(if number < 0 { Self::Dc(unsigned) } else { Self::Store(unsigned) })
+    }
 }
 
 impl Place {

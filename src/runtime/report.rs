@@ -1,11 +1,14 @@
 //! The report: how a run ended, and accounts that add up.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::Monitor;
 use crate::control::{Control, Phase};
+use crate::delivery::UNDELIVERED;
 use crate::kind::Kind;
-use crate::monitor::Statistics;
+use crate::monitor::{StageStatistics, Statistics};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -15,7 +18,7 @@ pub enum Ending {
     Finished,
     /// It was told to stop, and drained.
     Stopped,
-    /// It was told to stop at once; events were still on their way.
+    /// It was told to stop at once, or could not drain in its time; events were still on their way.
     Aborted,
     /// Something went wrong; `errors` says what.
     Failed,
@@ -37,7 +40,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(monitor: &Monitor, control: &Control, drained: bool) -> Self {
+    /// `overdue` is how long the run had to drain, if that was not enough.
+    pub(super) fn new(
+        monitor: &Monitor,
+        control: &Control,
+        drained: bool,
+        overdue: Option<Duration>,
+    ) -> Self {
         let statistics = monitor.statistics();
         let (mut errors, balanced) = (control.errors(), statistics.balance());
         if drained && errors.is_empty() && !balanced {
@@ -46,19 +55,29 @@ impl Report {
         }
         for sink in statistics.stages.iter().filter(|stage| stage.kind == Kind::Sink.singular()) {
             let failed = sink.dead_lettered.values().sum::<u64>() + sink.filtered;
-            if !sink.dead_lettered.is_empty() && failed == sink.received {
+            if !sink.dead_lettered.is_empty() && failed == sink.received && unsent(sink) == 0 {
                 errors.push(format!(
                     "the sink `{}` delivered nothing: see its dead letters",
                     sink.stage
                 ));
             }
         }
-        let ending = match (errors.is_empty(), drained, control.phase()) {
+        let unsent = statistics.stages.iter().map(unsent).sum::<u64>();
+        let ending = match (errors.is_empty(), drained && unsent == 0, control.phase()) {
             (false, ..) => Ending::Failed,
             (true, false, _) => Ending::Aborted,
             (true, true, Phase::Running) => Ending::Finished,
             (true, true, _) => Ending::Stopped,
         };
+        let fate = match (drained, unsent) {
+            (true, 0) => None,
+            (true, unsent) => Some(format!("{unsent} events were not sent")),
+            (false, _) => Some("events were given up on their way".to_owned()),
+        };
+        errors.extend(fate.map(|fate| match overdue {
+            Some(timeout) => format!("not drained within {} s: {fate}", timeout.as_secs_f64()),
+            None => format!("stopped before the end: {fate}"),
+        }));
         let undelivered = if drained { 0 } else { statistics.on_their_way() };
         Self { ending, errors, balanced, undelivered, statistics }
     }
@@ -67,4 +86,9 @@ impl Report {
     pub fn is_success(&self) -> bool {
         matches!(self.ending, Ending::Finished | Ending::Stopped)
     }
+}
+
+/// Events that the run had no time to send, and that no buffer on disk keeps.
+fn unsent(stage: &StageStatistics) -> u64 {
+    [&stage.dead_lettered, &stage.dropped].iter().filter_map(|counts| counts.get(UNDELIVERED)).sum()
 }

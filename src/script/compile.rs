@@ -7,7 +7,7 @@ use rhai::{AST, Engine, OptimizationLevel, ParseError, ParseErrorType, Position,
 use super::check;
 use super::sandbox::EXPRESSION_DEPTH_MAX;
 use super::{Randomness, Sandbox, event, fuse, state};
-use crate::event::Key;
+use crate::event::{Key, mix};
 use crate::problem::{Excerpt, Place, Problem, Problems, did_you_mean};
 
 /// How many problems of one script are reported.
@@ -43,6 +43,12 @@ impl Script {
     /// What the script draws from, if it draws random numbers at all.
     pub fn randomness(&self) -> Option<Randomness> {
         self.randomness.clone()
+    }
+
+    /// Tells the script from another version of it.
+    pub fn fingerprint(&self) -> String {
+        let hash = self.excerpt.text.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+        format!("{hash:016x}")
     }
 
     /// Compiles a script and checks that it has the functions that will be called.

@@ -7,7 +7,7 @@ use rhai::Dynamic;
 use crate::spec::SpecDuration;
 
 /// The longest duration a script may ask for: a hundred years, within the calendar from any event.
-const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+const DURATION_MAX: Duration = Duration::from_hours(100 * 366 * 24);
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     within_bounds(text.trim().parse::<SpecDuration>()?.0, text)

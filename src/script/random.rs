@@ -1,10 +1,11 @@
 //! `rand()` and `rand_int(from, to)`: seeded, so that a run repeats.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use rhai::{Engine, EvalAltResult};
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, mix};
 
@@ -18,7 +19,25 @@ pub struct Randomness {
     stream: Arc<Mutex<Pcg64>>,
 }
 
+/// How far a stream of random numbers is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StreamState(Pcg64);
+
 impl Randomness {
+    /// How far the stream is.
+    pub fn state(&self) -> StreamState {
+        StreamState(self.lock().clone())
+    }
+
+    /// Goes on where another stream was.
+    pub fn go_on_from(&self, state: StreamState) {
+        *self.lock() = state.0;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pcg64> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn new(seed: u64) -> Self {
         Self { seed, stream: Arc::new(Mutex::new(Pcg64::seed_from_u64(seed))) }
     }
@@ -27,7 +46,7 @@ impl Randomness {
     /// on how many were seen before, so instances that share the work draw what one would.
     pub fn begin(&self, event: &Event) {
         let seed = event.trace_id.with_str(|text| fold(self.seed, text));
-        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Pcg64::seed_from_u64(seed);
+        *self.lock() = Pcg64::seed_from_u64(seed);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Keyed state: what a script remembers per key, bounded, and forgotten when it is not used.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rhai::{Array, Dynamic, Engine, ImmutableString};
 use rustc_hash::FxBuildHasher;
+use serde::{Deserialize, Serialize};
 
 use super::fields::Changes;
 use super::values::{Names, ScriptResult, from_rhai, map_to_rhai, to_rhai};
@@ -16,7 +17,8 @@ use crate::event::{Fields, Key, Text, Timestamp, Value};
 const FIELDS_MAX: usize = 1_000;
 
 /// What events are told apart by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum StateKey {
     /// One value: no allocation.
     One(KeyPart),
@@ -25,7 +27,8 @@ pub enum StateKey {
 }
 
 /// One value of a key. An event without the field has the key null, which is a key like others.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum KeyPart {
     /// No value.
     Null,
@@ -66,6 +69,19 @@ pub struct KeyedState<S> {
     ttl: Option<Duration>,
     keys_max: usize,
     forgotten: u64,
+}
+
+/// A key as it is kept between two runs: which one of all keys it was, when it was seen, and its
+/// state.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptKey<K, S>(K, u64, i64, S);
+
+impl<K, S> KeptKey<K, S> {
+    /// The same key with its state in another form.
+    pub fn map<T>(self, change: impl FnOnce(S) -> T) -> KeptKey<K, T> {
+        let Self(key, born, seen, state) = self;
+        KeptKey(key, born, seen, change(state))
+    }
 }
 
 #[derive(Debug)]
@@ -124,6 +140,48 @@ impl<S: Default> KeyedState<S> {
     /// How many keys were forgotten so far.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
+    }
+
+    /// How many keys there ever were.
+    pub fn born(&self) -> u64 {
+        self.born
+    }
+
+    /// All keys with their states, as they are kept.
+    pub fn kept(&self) -> impl Iterator<Item = KeptKey<&StateKey, &S>> {
+        self.slots
+            .iter()
+            .flatten()
+            .map(|slot| KeptKey(&slot.key, slot.born, slot.seen.as_millis(), &slot.state))
+    }
+
+    /// Goes on with the keys of another one with the same bounds. Says what does not fit.
+    pub fn restore(
+        &mut self,
+        born: u64,
+        forgotten: u64,
+        kept: impl IntoIterator<Item = KeptKey<StateKey, S>>,
+    ) -> Result<(), String> {
+        if born.max(forgotten) > u64::MAX / 2 {
+            return Err(format!("`{}` keys were never seen", born.max(forgotten)));
+        }
+        let mut restored = Self::new(self.keys_max, self.ttl);
+        (restored.born, restored.forgotten) = (born, forgotten);
+        let mut births = HashSet::with_hasher(FxBuildHasher);
+        for KeptKey(key, number, seen, state) in kept {
+            if number > born || !births.insert(number) || restored.places.contains_key(&key) {
+                return Err("it has a key twice, or one that was never seen".to_owned());
+            }
+            let (place, seen) = (restored.slots.len(), Timestamp::from_millis(seen));
+            restored.seen.push(Reverse((seen, number, place)));
+            restored.places.insert(key.clone(), place);
+            restored.slots.push(Some(Slot { key, born: number, seen, state }));
+        }
+        if restored.len() > self.keys_max {
+            return Err(format!("it has {} keys, and `max_keys` is less", restored.len()));
+        }
+        *self = restored;
+        Ok(())
     }
 
     fn add(&mut self, key: StateKey, now: Timestamp) -> usize {

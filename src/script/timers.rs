@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Timestamp;
 
 /// Timers that carry a `T` each. There is a bound on how many are open.
@@ -13,7 +15,7 @@ pub struct Timers<T> {
 }
 
 /// A timer that was set: when it is due, and its place among those of that time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TimerId {
     due: Timestamp,
     sequence: u64,
@@ -64,6 +66,25 @@ impl<T> Timers<T> {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// The open timers, in the order they are due.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (TimerId, &T)> {
+        self.open.iter().map(|(id, carried)| (*id, carried))
+    }
+
+    /// How many were set so far.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Puts back timers that others were, of which so many were set. Gives nothing where they do
+    /// not belong to those.
+    pub fn restored(self, sequence: u64, open: Vec<(TimerId, T)>) -> Option<Self> {
+        let known = open.iter().all(|(id, _)| (1..=sequence).contains(&id.sequence));
+        let (len, open) = (open.len(), BTreeMap::from_iter(open));
+        let fits = known && open.len() == len && len <= self.open_max && sequence < u64::MAX / 2;
+        fits.then_some(Self { open, sequence, ..self })
     }
 
     /// How many more may be set.

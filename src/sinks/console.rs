@@ -14,7 +14,7 @@ use self::pretty::PrettyWriter;
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Batch, JsonWriter};
 use crate::problem::Problems;
-use crate::stage::{Failure, Outcome, Sink, Stage};
+use crate::stage::{Outcome, Refusal, Sink, Stage};
 
 /// Writes events to stdout.
 ///
@@ -99,6 +99,10 @@ impl ConsoleSink {
 
 #[async_trait]
 impl Sink for ConsoleSink {
+    fn times_out(&self) -> bool {
+        false
+    }
+
     async fn write(&self, batch: &Batch) -> Outcome {
         if batch.is_empty() {
             return Outcome::Delivered;
@@ -114,9 +118,10 @@ impl Sink for ConsoleSink {
         match written.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => Outcome::Delivered,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Closed,
-            Err(error) => {
-                Outcome::Rejected(Failure::new("io", format!("cannot write to stdout: {error}")))
-            }
+            Err(error) => Outcome::Refused(Refusal::permanent(
+                "io",
+                format!("cannot write to stdout: {error}"),
+            )),
         }
     }
 }
@@ -177,7 +182,9 @@ mod tests {
     #[tokio::test]
     async fn any_other_error_is_reported() {
         let (sink, _) = sink(Some(io::ErrorKind::StorageFull));
-        let Outcome::Rejected(failure) = sink.write(&batch(&["TR_1"])).await else { panic!() };
+        let Outcome::Refused(Refusal { failure, .. }) = sink.write(&batch(&["TR_1"])).await else {
+            panic!()
+        };
         assert!(failure.reason.starts_with("cannot write to stdout: "), "{}", failure.reason);
     }
 

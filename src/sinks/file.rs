@@ -17,7 +17,7 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::Batch;
 use crate::problem::Problems;
 use crate::spec::SpecDuration;
-use crate::stage::{Failure, Outcome, Sink, Stage, StageError};
+use crate::stage::{Outcome, Refusal, Sink, Stage, StageError};
 
 /// Writes events to files, one envelope as JSON on each line.
 ///
@@ -158,7 +158,8 @@ impl Sink for FileWriter {
         }
         let batch = batch.clone();
         let written = self.on_files(move |files| files.write(batch.events())).await;
-        written.unwrap_or_else(|error| Outcome::Rejected(Failure::new("io", error.to_string())))
+        written
+            .unwrap_or_else(|error| Outcome::Refused(Refusal::permanent("io", error.to_string())))
     }
 
     async fn close(&self) -> Result<(), StageError> {
@@ -169,6 +170,10 @@ impl Sink for FileWriter {
     async fn abandon(&self) -> Result<(), StageError> {
         let closed = self.on_files(Files::abandon).await;
         closed.unwrap_or_else(|error| Err(StageError(error.to_string())))
+    }
+
+    fn times_out(&self) -> bool {
+        false
     }
 
     fn wants_batches(&self) -> bool {

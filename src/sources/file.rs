@@ -3,25 +3,26 @@
 
 mod input;
 mod lines;
-mod parse;
 mod reader;
 mod reorder;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use futures::stream::BoxStream;
+use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
-use self::reader::{Chunk, FileReader, ReadBatch};
+use self::reader::{Chunk, FileReader, ReadBatch, ResumePoint};
+use super::records::Format;
 use crate::clock::Clock;
 use crate::component::{BuildContext, Kind, Settings};
-use crate::event::{Batch, Event, Key, Timestamp};
+use crate::event::{Batch, Event, Key, Timestamp, Token};
 use crate::problem::Problems;
 use crate::spec::SpecDuration;
-use crate::stage::{Source, SourceContext, Stage, StageError};
+use crate::stage::{Feed, Source, SourceContext, Stage, StageError, State};
 
 /// Reads events from files of JSON lines, from globs of files, and from stdin.
 ///
@@ -75,19 +76,6 @@ pub enum Paths {
     One(String),
     /// Several, read one after the other.
     Many(Vec<String>),
-}
-
-/// What a line is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// An object with `event_type` and `payload` is an envelope, any other one a payload.
-    #[default]
-    Auto,
-    /// An envelope; everything else is malformed.
-    Envelopes,
-    /// A payload, whatever its keys are.
-    Json,
 }
 
 /// How a file is packed.
@@ -202,57 +190,132 @@ fn resolve_one(pattern: &str) -> Result<Vec<String>, StageError> {
     Ok(files)
 }
 
+#[async_trait]
 impl Source for FilePlan {
-    fn batches(
+    async fn open(
         self: Box<Self>,
         cx: SourceContext,
-    ) -> BoxStream<'static, Result<Batch, StageError>> {
-        Box::pin(async_stream::try_stream! {
-            let paced = self.settings.replay == Replay::ByEventTime;
-            let (clock, batch_events) = (cx.clock, cx.batch_events.max(1));
-            let mut watermark = Timestamp::MIN;
-            let (ledger, failures) = (cx.ledger.clone(), cx.failures.clone());
-            // Files are read on a thread of their own, one chunk ahead of what is handed on.
-            let read = |mut reader: FileReader| {
-                tokio::task::spawn_blocking(move || {
-                    let chunk = reader.chunk();
-                    (reader, chunk)
-                })
-            };
-            let mut reading = Some(read(FileReader::new(*self, cx)));
-            while let Some(chunk) = reading.take() {
-                let (reader, Chunk { batches, malformed, end }) =
-                    chunk.await.map_err(|error| StageError(format!("reading failed: {error}")))?;
-                if end.is_none() {
-                    reading = Some(read(reader));
-                }
-                for line in malformed {
-                    failures.input(&line.text, &line.origin, &line.failure);
-                }
-                for ReadBatch { mut events, watermark: at_its_end, position } in batches {
-                    let token = ledger.issue(position);
-                    loop {
-                        let due = if paced { due(&events, &clock) } else { events.len() };
-                        let rest = events.split_off(due.min(batch_events));
-                        if rest.is_empty() {
-                            break;
-                        }
-                        if let Some(last) = events.last() {
-                            watermark = watermark.max(last.time);
-                            yield Batch::new(events, watermark, Some(token.clone()));
-                        } else {
-                            clock.sleep_until(rest[0].time).await;
-                        }
-                        events = rest;
-                    }
-                    watermark = watermark.max(at_its_end);
-                    yield Batch::new(events, watermark, Some(token));
-                }
-                if let Some(Err(error)) = end {
-                    Err(error)?;
-                }
+        state: Option<&State>,
+    ) -> Result<Box<dyn Feed>, StageError> {
+        let begin = state.map(ResumePoint::read).transpose()?.unwrap_or_default();
+        Ok(Box::new(Lined::new(*self, cx, begin)))
+    }
+
+    fn replays(&self) -> bool {
+        !self.settings.path.patterns().iter().any(|path| path == "-")
+    }
+}
+
+/// An open source. Files are read on a thread of their own, one chunk ahead of what is handed on.
+struct Lined {
+    cx: SourceContext,
+    paced: bool,
+    /// The chunk that is being read; none once there is nothing more to read.
+    reading: Option<JoinHandle<(FileReader, Chunk)>>,
+    /// What was read and not handed on.
+    ready: VecDeque<ReadBatch>,
+    /// The token of the batch at the front of `ready`, if a part of it was handed on.
+    token: Option<Token>,
+    /// How to go on behind the last batch of which all was handed on, and how many events of the
+    /// next one were too.
+    done: ResumePoint,
+    handed_on: u64,
+    /// Why reading ended.
+    failure: Option<StageError>,
+    watermark: Timestamp,
+}
+
+impl Lined {
+    fn new(plan: FilePlan, cx: SourceContext, begin: ResumePoint) -> Self {
+        Self {
+            paced: plan.settings.replay == Replay::ByEventTime,
+            reading: Some(read(FileReader::new(plan, cx.clone(), begin.clone()))),
+            ready: VecDeque::new(),
+            token: None,
+            done: begin,
+            handed_on: 0,
+            failure: None,
+            watermark: Timestamp::MIN,
+            cx,
+        }
+    }
+
+    /// Takes in the chunk that is being read, and has the next one read.
+    async fn take_in(&mut self) -> Result<(), StageError> {
+        let Some(reading) = &mut self.reading else { return Ok(()) };
+        let read_chunk = reading.await;
+        self.reading = None;
+        let (reader, Chunk { batches, malformed, read_to, end }) =
+            read_chunk.map_err(|error| StageError(format!("reading failed: {error}")))?;
+        match end {
+            None => self.reading = Some(read(reader)),
+            Some(end) => self.failure = end.err(),
+        }
+        for line in malformed {
+            self.cx.failures.input(&line.text, &line.origin, &line.failure);
+        }
+        self.done.reported = read_to;
+        self.ready.extend(batches);
+        Ok(())
+    }
+
+    /// What of the batch at the front has its turn: a part of it where its events are paced.
+    async fn part(&mut self) -> Option<Batch> {
+        let first = self.ready.front_mut()?;
+        let token =
+            self.token.get_or_insert_with(|| self.cx.ledger.issue(first.position.clone())).clone();
+        let clock = &self.cx.clock;
+        if self.paced
+            && let Some(event) = first.events.first()
+        {
+            clock.sleep_until(event.time).await;
+        }
+        let due = if self.paced { due(&first.events, clock) } else { first.events.len() };
+        let rest = first.events.split_off(due.min(self.cx.batch_events.max(1)));
+        let events = std::mem::replace(&mut first.events, rest);
+        let reached = if first.events.is_empty() {
+            let at_its_end = first.watermark;
+            let reported = self.done.reported;
+            self.done = std::mem::take(&mut first.after);
+            self.done.reported = reported;
+            self.ready.pop_front();
+            (self.token, self.handed_on) = (None, 0);
+            Some(at_its_end)
+        } else {
+            self.handed_on += events.len() as u64;
+            events.last().map(|last| last.time)
+        };
+        self.watermark = reached.map_or(self.watermark, |reached| self.watermark.max(reached));
+        Some(Batch::new(events, self.watermark, Some(token)))
+    }
+}
+
+fn read(mut reader: FileReader) -> JoinHandle<(FileReader, Chunk)> {
+    tokio::task::spawn_blocking(move || {
+        let chunk = reader.chunk();
+        (reader, chunk)
+    })
+}
+
+#[async_trait]
+impl Feed for Lined {
+    async fn next(&mut self) -> Result<Option<Batch>, StageError> {
+        while self.ready.is_empty() {
+            if self.reading.is_none() {
+                return self.failure.take().map_or(Ok(None), Err);
             }
-        })
+            self.take_in().await?;
+        }
+        Ok(self.part().await)
+    }
+
+    fn state(&self) -> State {
+        let mut point = self.done.clone();
+        point.skip = point.skip.saturating_add(self.handed_on);
+        if let Some(first) = self.ready.front().filter(|_| self.handed_on > 0) {
+            point.flush = point.flush.or(first.after.flush);
+        }
+        State::of(&point)
     }
 }
 

@@ -3,18 +3,15 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use async_stream::stream;
-use futures::stream::{BoxStream, Stream, StreamExt};
+use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::clock::Clock;
 use crate::component::{BuildContext, Kind, Settings};
-use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
+use crate::event::{Batch, Event, Timestamp, TraceIds};
 use crate::problem::Problems;
-use crate::retail::{EventFactory, EventWeights, Volume};
-use crate::stage::{Source, SourceContext, Stage, StageError};
+use crate::retail::{EventFactory, EventWeights, FactoryState, Volume};
+use crate::stage::{Feed, Source, SourceContext, Stage, StageError, State, StateError};
 
 /// Retail events for load and shape: every interval a burst, each event drawn by weight.
 ///
@@ -135,53 +132,96 @@ impl Mix {
     }
 }
 
+#[async_trait]
 impl Source for Mix {
-    fn batches(
+    async fn open(
         self: Box<Self>,
         cx: SourceContext,
-    ) -> BoxStream<'static, Result<Batch, StageError>> {
-        Box::pin(self.bursts(cx.clock, cx.end, cx.ledger, cx.batch_events.max(1)).map(Ok))
+        state: Option<&State>,
+    ) -> Result<Box<dyn Feed>, StageError> {
+        let mut bursts = Bursts::new(*self, cx);
+        if let Some(state) = state {
+            bursts.restore(state)?;
+        }
+        Ok(Box::new(bursts))
     }
 }
 
-impl Mix {
-    /// The bursts, in batches of at most `most` events. Ticks are multiples of the interval from
-    /// the start on, so a late one delays none after it.
-    fn bursts(
-        mut self: Box<Self>,
-        clock: Clock,
-        end: Option<Timestamp>,
-        ledger: Ledger,
-        most: usize,
-    ) -> impl Stream<Item = Batch> {
-        let end = end.unwrap_or(Timestamp::MAX);
-        stream! {
-            let mut tick = clock.start();
-            for number in 0_u64.. {
-                if tick >= end {
-                    break;
-                }
-                clock.sleep_until(tick).await;
-                let next = (tick + self.interval).min(end);
-                let mut left = self.burst;
-                while left > 0 {
-                    let events = self.draw(tick, &mut left, most);
-                    let watermark = if left > 0 { tick } else { next };
-                    let token = ledger.issue(json!({ "tick": number }));
-                    yield Batch::new(events, watermark, Some(token));
-                }
-                tick = next;
-            }
-            clock.sleep_until(end).await;
-            yield Batch::progress(end);
+/// A point of the schedule, and what the factory remembers there.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct BurstsState {
+    tick: Timestamp,
+    left: u32,
+    factory: FactoryState,
+}
+
+/// The source at a point of its schedule. Ticks are multiples of the interval from the start on,
+/// so a late one delays none after it.
+struct Bursts {
+    mix: Mix,
+    cx: SourceContext,
+    end: Timestamp,
+    /// The next tick; beyond the end once the last one is made, for the run that goes on from here.
+    tick: Timestamp,
+    /// How many events the burst of this tick still has to draw.
+    left: u32,
+    /// Whether the end was told.
+    ended: bool,
+}
+
+impl Bursts {
+    fn new(mix: Mix, cx: SourceContext) -> Self {
+        let (tick, end) = (cx.clock.start(), cx.end.unwrap_or(Timestamp::MAX));
+        Self { left: mix.burst, mix, cx, end, tick, ended: false }
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), StateError> {
+        let BurstsState { tick, left, factory } = state.read()?;
+        if left == 0 || left > self.mix.burst {
+            let burst = self.mix.burst;
+            return Err(StateError(format!("a burst of {burst} cannot have {left} left")));
         }
+        self.mix.factory.restore(factory).map_err(StateError)?;
+        (self.tick, self.left) = (tick, left);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Feed for Bursts {
+    /// The next part of the burst that is due, of a batch's size at most.
+    async fn next(&mut self) -> Result<Option<Batch>, StageError> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.cx.clock.sleep_until(self.tick.min(self.end)).await;
+        if self.tick >= self.end {
+            self.ended = true;
+            return Ok(Some(Batch::progress(self.end)));
+        }
+        let tick = self.tick;
+        let events = self.mix.draw(tick, &mut self.left, self.cx.batch_events.max(1));
+        if self.left == 0 {
+            self.tick = tick + self.mix.interval;
+            self.left = self.mix.burst;
+        }
+        let token = self.cx.ledger.issue(serde_json::Value::Null);
+        Ok(Some(Batch::new(events, self.tick.min(self.end), Some(token))))
+    }
+
+    fn state(&self) -> State {
+        let (tick, left) = (self.tick, self.left);
+        State::of(&BurstsState { tick, left, factory: self.mix.factory.state() })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::clock::Speed;
+    use crate::clock::{Clock, Speed};
     use crate::retail::EventType;
 
     const NOON: &str = "2024-11-29T12:00:00Z";
@@ -198,13 +238,22 @@ mod tests {
         Clock::new(Some(at(0.0)), speed, false)
     }
 
-    fn bursts(settings: RetailMix, seconds: f64, most: usize) -> impl Stream<Item = Batch> {
-        let mix = Box::new(Mix::new(settings, 42, TraceIds::new(42, 0)));
-        mix.bursts(clock(Speed::Max), Some(at(seconds)), Ledger::new(), most)
+    fn bursts(settings: RetailMix, clock: Clock, seconds: f64, most: usize) -> Bursts {
+        let mut cx = SourceContext::for_test(clock);
+        (cx.end, cx.batch_events) = (Some(at(seconds)), most);
+        Bursts::new(Mix::new(settings, 42, TraceIds::new(42, 0)), cx)
     }
 
     async fn batches(settings: RetailMix, seconds: f64, most: usize) -> Vec<Batch> {
-        bursts(settings, seconds, most).collect().await
+        rest_of(&mut bursts(settings, clock(Speed::Max), seconds, most)).await
+    }
+
+    async fn rest_of(bursts: &mut Bursts) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        while let Some(batch) = bursts.next().await.unwrap() {
+            batches.push(batch);
+        }
+        batches
     }
 
     fn lines(batches: &[Batch]) -> Vec<String> {
@@ -312,9 +361,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ticks_are_paced_and_a_late_one_is_caught_up_with() {
-        let mix = Box::new(Mix::new(RetailMix::default(), 42, TraceIds::new(42, 0)));
         let clock = clock(Speed::Factor(2.0));
-        let mut bursts = Box::pin(mix.bursts(clock, Some(at(4.0)), Ledger::new(), 256));
+        let mut bursts = bursts(RetailMix::default(), clock, 4.0, 256);
         let millis = || clock.elapsed().as_millis();
         for tick in 0..3 {
             bursts.next().await.unwrap();
@@ -327,19 +375,113 @@ mod tests {
         }
         bursts.next().await.unwrap();
         assert_eq!(millis(), 1250, "on schedule again");
-        while bursts.next().await.is_some() {}
+        rest_of(&mut bursts).await;
         assert_eq!(millis(), 2000, "the end");
     }
 
     #[tokio::test]
-    async fn the_ticks_are_acknowledged_in_order() {
-        let ledger = Ledger::new();
-        let mix = Box::new(Mix::new(RetailMix::default(), 42, TraceIds::new(42, 0)));
-        let bursts = mix.bursts(clock(Speed::Max), Some(at(1.0)), ledger.clone(), 64);
-        let batches: Vec<Batch> = bursts.collect().await;
-        assert_eq!((ledger.outstanding(), ledger.acknowledged()), (4, None));
+    async fn each_batch_is_acknowledged_by_itself() {
+        let mut bursts = bursts(RetailMix::default(), clock(Speed::Max), 1.0, 64);
+        let batches = rest_of(&mut bursts).await;
+        let ledger = &bursts.cx.ledger;
+        assert_eq!((ledger.outstanding(), ledger.mark()), (4, 4));
         drop(batches);
-        assert_eq!(ledger.acknowledged(), Some(json!({ "tick": 1 })));
+        assert_eq!(ledger.outstanding(), 0);
+    }
+
+    /// The batches of a run that is stopped after `cut` of them, and gone on with from its state.
+    async fn cut(settings: RetailMix, seconds: f64, most: usize, cut: usize) -> Vec<Batch> {
+        let mut first = bursts(settings.clone(), clock(Speed::Max), seconds, most);
+        let mut batches = Vec::new();
+        while batches.len() < cut
+            && let Some(batch) = first.next().await.unwrap()
+        {
+            batches.push(batch);
+        }
+        let state = first.state();
+        let kept: State = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+        let mut second = bursts(settings, clock(Speed::Max), seconds, most);
+        second.restore(&kept).unwrap();
+        batches.append(&mut rest_of(&mut second).await);
+        batches
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_run_that_goes_on_from_its_state_makes_the_events_of_one_that_was_never_stopped(
+            seed: u64,
+            interval in 1_u64..7_200_000,
+            burst in 1_u32..400,
+            most in 1_usize..64,
+            part in 0.0..1.1,
+            realistic_hours: bool,
+            stores in 1_u32..300,
+            products in 1_u32..3_000,
+        ) {
+            let settings = settings(json!({
+                "seed": seed, "emit_interval_ms": interval, "burst": burst,
+                "realistic_hours": realistic_hours, "stores": stores, "products": products,
+                "dcs": 1 + stores / 9, "customers": 50,
+            }));
+            let seconds = (interval * (1 + 3_000 / u64::from(burst))) as f64 / 1000.0;
+            futures::executor::block_on(async {
+                let uncut = batches(settings.clone(), seconds, most).await;
+                let place = (uncut.len() as f64 * part) as usize;
+                let cut = cut(settings, seconds, most, place).await;
+                assert!(lines(&cut) == lines(&uncut), "cut after batch {place}");
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn two_legs_make_the_events_of_one_run_that_is_as_long() {
+        let odd = settings(json!({ "emit_interval_ms": 400 }));
+        let mut first = bursts(odd.clone(), clock(Speed::Max), 1.0, 256);
+        let mut both = rest_of(&mut first).await;
+        let mut second = bursts(odd.clone(), clock(Speed::Max), 2.0, 256);
+        second.restore(&first.state()).unwrap();
+        both.append(&mut rest_of(&mut second).await);
+        assert_eq!(lines(&both), lines(&batches(odd, 2.0, 256).await));
+    }
+
+    #[tokio::test]
+    async fn a_state_is_small_after_many_events() {
+        let mut bursts = bursts(RetailMix::default(), clock(Speed::Max), 500.0, 256);
+        rest_of(&mut bursts).await;
+        let state = serde_json::to_string(&bursts.state()).unwrap();
+        assert!(state.len() < 200_000, "{} bytes", state.len());
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_is_refused() {
+        let good = bursts(RetailMix::default(), clock(Speed::Max), 1.0, 256).state();
+        let mut good: serde_json::Value = good.read().unwrap();
+        // The tree of values has no room for numbers of 128 bits.
+        good["factory"]["random"]["state"] = json!(7);
+        for (pointer, wrong) in [
+            ("", json!(null)),
+            ("/left", json!(0)),
+            ("/left", json!(101)),
+            ("/factory/hours", json!(["o"])),
+            ("/factory/hours/0", json!("x")),
+            ("/factory/sequence", json!(u64::MAX)),
+            ("/factory/stock", json!([[1, 1, i64::MAX]])),
+            ("/factory/stock", json!([[1_u64 << 40, 1, 1]])),
+            (
+                "/factory/visits",
+                json!([{
+                    "id": "V", "trace": null, "store": 1, "customer": 1, "zone": 6
+                }]),
+            ),
+        ] {
+            let mut state = good.clone();
+            *state.pointer_mut(pointer).unwrap() = wrong;
+            let mut bursts = bursts(RetailMix::default(), clock(Speed::Max), 1.0, 256);
+            assert!(bursts.restore(&State::of(&state)).is_err(), "{pointer}");
+        }
+        let mut bursts = bursts(RetailMix::default(), clock(Speed::Max), 1.0, 256);
+        bursts.restore(&State::of(&good)).unwrap();
     }
 
     #[test]

@@ -95,6 +95,24 @@ impl ClockSettings {
     }
 }
 
+/// One consistent snapshot of what the stages remember: how far sources are, what rules keep in
+/// mind, open timers, the counts of ids. The next run goes on from it, with the same ids on the
+/// same events.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateSettings {
+    /// The file; its folder is made. Relative to the working directory.
+    #[schemars(extend("examples" = ["state/shop"]))]
+    pub path: PathBuf,
+    /// How much wall time passes between two snapshots.
+    #[serde(default = "snapshot_interval")]
+    pub interval: SpecDuration,
+}
+
+fn snapshot_interval() -> SpecDuration {
+    SpecDuration(std::time::Duration::from_secs(10))
+}
+
 /// Where events that a stage fails on are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterSettings {

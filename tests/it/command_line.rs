@@ -33,9 +33,18 @@ sinks:
 fn help_and_version_are_no_errors() {
     Test::new(&["--help"]).run().exits(0).prints("Usage: engine").prints("completions");
     Test::new(&["--version"]).run().exits(0).prints(env!("CARGO_PKG_VERSION"));
-    for command in
-        ["run", "validate", "list", "describe", "schema", "graph", "new", "render", "completions"]
-    {
+    for command in [
+        "run",
+        "validate",
+        "list",
+        "describe",
+        "schema",
+        "graph",
+        "new",
+        "render",
+        "completions",
+        "dlq",
+    ] {
         Test::new(&[command, "--help"]).run().exits(0).prints("Example");
     }
 }

@@ -7,10 +7,9 @@ use engine::component::{BuildContext, Component, Kind, Settings};
 use engine::event::{Batch, Event, Timestamp};
 use engine::problem::Problems;
 use engine::stage::{
-    Batcher, Correlator, Enricher, Failure, Outcome, Output, Rows, Sink, Source, SourceContext,
-    Stage, StageError,
+    Batcher, Correlator, Enricher, Failure, Feed, Outcome, Output, Rows, Sink, Source,
+    SourceContext, Stage, StageError, State, StateError,
 };
-use futures::stream::{self, BoxStream};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -188,9 +187,25 @@ settings!(Blackhole, "blackhole", Sink, "{}");
 /// A stage of every kind that does nothing.
 struct Nothing;
 
+#[async_trait]
 impl Source for Nothing {
-    fn batches(self: Box<Self>, _: SourceContext) -> BoxStream<'static, Result<Batch, StageError>> {
-        Box::pin(stream::empty())
+    async fn open(
+        self: Box<Self>,
+        _: SourceContext,
+        _: Option<&State>,
+    ) -> Result<Box<dyn Feed>, StageError> {
+        Ok(self)
+    }
+}
+
+#[async_trait]
+impl Feed for Nothing {
+    async fn next(&mut self) -> Result<Option<Batch>, StageError> {
+        Ok(None)
+    }
+
+    fn state(&self) -> State {
+        State::none()
     }
 }
 
@@ -211,6 +226,14 @@ impl Correlator for Nothing {
 
     fn drain(&mut self, _: Timestamp, _: &mut Output) -> u64 {
         0
+    }
+
+    fn state(&self) -> State {
+        State::none()
+    }
+
+    fn restore(&mut self, _: &State) -> Result<(), StateError> {
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ const FLOORS: &[&[&str]] = &[
     &["event"],
     &["clock", "control", "failure", "kind", "problem", "retail"],
     &["spec", "script"],
-    &["monitor", "dead_letter", "stage", "component"],
+    &["monitor", "dead_letter", "state", "checkpoint", "stage", "component"],
     &["sources", "enrichers", "correlators", "batchers", "sinks", "delivery"],
     &["registry"],
     &["plan"],

@@ -97,6 +97,12 @@ impl Running {
         assert!(found, "it never said {text:?}");
     }
 
+    /// The same: the whole line.
+    pub(crate) fn wait_for_line(&self, text: &str) -> String {
+        let found = self.said.iter().find(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("it never said {text:?}"))
+    }
+
     /// Waits until it ends; `stdout` is what was read from it.
     pub(crate) fn end(mut self, stdout: String) -> Ended {
         let status = self.child.wait().unwrap();
@@ -155,6 +161,11 @@ impl Ended {
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The text of a file in its folder.

@@ -1,6 +1,6 @@
 //! Every pipeline that we ship runs, its events keep the contract, and its rules do something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,7 +68,9 @@ fn every_pipeline_has_a_test_here() {
     let tests = include_str!("pipelines.rs");
     for path in shipped() {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(tests.contains(&format!("output(\"{name}\"")), "nothing runs {}", path.display());
+        let runs = [format!("output(\"{name}\""), format!("join(\"pipelines/{name}.yaml\")")];
+        let is_run = runs.iter().any(|run| tests.contains(run));
+        assert!(is_run, "nothing runs {}", path.display());
     }
 }
 
@@ -182,4 +184,42 @@ fn a_recording_is_replayed_and_filtered() {
     });
     assert_eq!(events.len(), purchases.count());
     assert!(!events.is_empty());
+}
+
+#[test]
+fn a_receiver_that_fails_costs_no_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = root().join("pipelines/rehearse_outage.yaml");
+    let run = |output: &str, further: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+            .current_dir(folder.path())
+            .args(["run", pipeline.to_str().unwrap(), "--speed", "max", "--duration", "60s", "-q"])
+            .args(["--set", &format!("dead_letter.path={output}.dead")])
+            .args(further)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let dead = std::fs::read(folder.path().join(format!("{output}.dead"))).unwrap_or_default();
+        let lines = [run.stdout.as_slice(), &dead].concat();
+        let id = |line: &str| {
+            let value: Value = serde_json::from_str(line).unwrap();
+            let event = value.get("event").unwrap_or(&value);
+            event["trace_id"].as_str().unwrap().to_owned()
+        };
+        String::from_utf8(lines).unwrap().lines().map(id).collect::<Vec<_>>()
+    };
+    let calm = run("calm", &["--set", "sinks.out.delivery.chaos=null"]);
+    let rough = run(
+        "rough",
+        &[
+            "--set",
+            "sinks.out.delivery.chaos.busy.retry_after_ms=1",
+            "--set",
+            "sinks.out.delivery.retry.initial_backoff_ms=1",
+        ],
+    );
+    let distinct = |ids: &[String]| ids.iter().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(calm.len(), 6000);
+    assert!(rough.len() > 6000, "what is received twice shows");
+    assert_eq!(distinct(&rough), distinct(&calm), "all arrived, or are kept as dead letters");
 }

@@ -5,12 +5,15 @@ use std::process::Command;
 
 const README: &str = include_str!("../../README.md");
 
-/// The lines of the fenced blocks of a language.
+/// The fenced blocks of a language in the README.
 fn blocks(language: &str) -> Vec<&'static str> {
+    blocks_of(README, language)
+}
+
+fn blocks_of<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let opening = format!("```{language}\n");
-    README
-        .match_indices(&opening)
-        .map(|(place, _)| README[place + opening.len()..].split("```").next().unwrap())
+    page.match_indices(&opening)
+        .map(|(place, _)| page[place + opening.len()..].split("```").next().unwrap())
         .collect()
 }
 
@@ -112,4 +115,29 @@ sinks: { out: { type: blackhole, inputs: [days] } }
     assert_eq!(report.statistics.events_failed, 0);
     assert!(report.statistics.error_counts.is_empty(), "{:?}", report.statistics.error_counts);
     assert!(report.statistics.events_derived > 100);
+}
+
+#[test]
+fn every_command_of_the_page_on_dead_letters_does_what_it_says() {
+    let page = include_str!("../../docs/delivery.md");
+    let folder = tempfile::tempdir().unwrap();
+    let [_, pipeline, chaos] = blocks_of(page, "yaml")[..] else { panic!("three specs") };
+    std::fs::write(folder.path().join("tills.yaml"), pipeline).unwrap();
+    let sources = "sources: { stores: { type: retail_mix } }\n";
+    std::fs::write(folder.path().join("chaos.yaml"), format!("{sources}{chaos}")).unwrap();
+    let shown = blocks_of(page, "console").into_iter().flat_map(str::lines);
+    let mut printed = Vec::new();
+    for command in shown.chain(["engine validate chaos.yaml", "engine dlq list tills.yaml"]) {
+        let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+            .args(command.strip_prefix("engine ").unwrap().split(' '))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{command}: {}", String::from_utf8_lossy(&run.stderr));
+        printed.push(String::from_utf8(run.stdout).unwrap());
+    }
+    assert!(printed[1].contains("shaky") && printed[2].contains("stage     shaky"));
+    assert_eq!(printed.last().unwrap(), "", "all were sent again");
+    let events = std::fs::read_to_string(folder.path().join("events.ndjson")).unwrap();
+    assert_eq!(events.lines().count(), 2000);
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use engine::monitor::{StageStatistics, Statistics};
+use engine::monitor::{BreakerState, StageStatistics, Statistics};
 use engine::plan::Plan;
 use engine::runtime::Monitor;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -99,6 +99,11 @@ async fn show_in_log(monitor: &Monitor) {
             elapsed_seconds = now.elapsed_seconds.round() as u64,
             "running"
         );
+        for sink in &now.stages {
+            if let Some(ailment) = ailment(sink) {
+                tracing::info!(sink = sink.stage, "{ailment}");
+            }
+        }
         last = now;
     }
 }
@@ -119,13 +124,27 @@ fn text(now: &Statistics, last: Option<&Statistics>) -> String {
     parts.join("  ")
 }
 
+/// `hub 12 000 (3 failed; circuit open, 8 213 buffered)`
 fn sink(sink: &StageStatistics) -> String {
     let failed: u64 = sink.dead_lettered.values().chain(sink.dropped.values()).sum();
+    let failed = (failed > 0).then(|| format!("{} failed", number(failed)));
+    let remarks: Vec<String> = failed.into_iter().chain(ailment(sink)).collect();
     let delivered = format!("{} {}", sink.stage, number(sink.sent));
-    match failed {
-        0 => delivered,
-        _ => format!("{delivered} ({} failed)", number(failed)),
+    match remarks.as_slice() {
+        [] => delivered,
+        remarks => format!("{delivered} ({})", remarks.join("; ")),
     }
+}
+
+/// How a sink's delivery is, where it is not plainly well: `circuit open, 8 213 buffered`.
+fn ailment(sink: &StageStatistics) -> Option<String> {
+    let delivery = sink.delivery.as_ref()?;
+    let circuit = match delivery.circuit_breaker {
+        BreakerState::Closed => return None,
+        BreakerState::Open => "circuit open",
+        BreakerState::HalfOpen => "circuit half open",
+    };
+    Some(format!("{circuit}, {} buffered", number(delivery.buffer_size)))
 }
 
 /// Source events per second since the last look.

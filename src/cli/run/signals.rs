@@ -1,16 +1,20 @@
-//! Signals: the first one drains, the second gives up, the third does not even wait for that.
+//! Signals: the first one drains, the second has what is left kept, the third gives that up, too,
+//! the fourth does not even wait for that.
 
 use engine::control::Control;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Heeds SIGINT and SIGTERM from now on.
-pub(super) fn heed(control: Control) -> std::io::Result<()> {
+pub(in crate::cli) fn heed(control: Control) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
         next(&mut interrupt, &mut terminate).await;
-        tracing::warn!("draining; again to stop at once");
+        tracing::warn!("draining; again to send nothing any more");
         control.stop();
+        next(&mut interrupt, &mut terminate).await;
+        tracing::warn!("keeping what is left; again to stop at once");
+        control.keep();
         next(&mut interrupt, &mut terminate).await;
         tracing::warn!("stopping at once");
         control.abort();

@@ -167,6 +167,7 @@ pub(super) fn accounts(report: &Report) -> String {
         |figure: fn(&StageStatistics) -> u64| statistics.stages.iter().map(figure).sum::<u64>();
     let made = [
         (statistics.events_generated, "generated"),
+        (sum(|stage| stage.recovered), "of an earlier run"),
         (statistics.events_derived, "derived"),
         (sum(|stage| stage.copied), "copied"),
     ];
@@ -176,6 +177,7 @@ pub(super) fn accounts(report: &Report) -> String {
         (sum(|stage| stage.absorbed), "absorbed"),
         (sum(|stage| stage.dead_lettered.values().sum()), "dead letters"),
         (sum(|stage| stage.dropped.values().sum()), "dropped"),
+        (sum(|stage| stage.buffered), "buffered"),
         (report.undelivered, "given up on their way"),
     ];
     let total = |side: &[(u64, &str)]| side.iter().map(|(count, _)| count).sum::<u64>();
@@ -209,12 +211,34 @@ fn remarks(report: &Report, engine: &Engine) -> String {
         let _ =
             writeln!(text, "warning: timers of `{name}` that were still open at the end: {timers}");
     }
+    for stage in &statistics.stages {
+        text.push_str(&delivery(stage));
+    }
     if statistics.dead_letter_queue_size > 0
         && let Some(path) = engine.dead_letter_path()
     {
         let letters = number(statistics.dead_letter_queue_size);
         let _ =
             writeln!(text, "warning: dead letters of this run in `{}`: {letters}", path.display());
+    }
+    text
+}
+
+/// What a sink's delivery went through, if it did.
+fn delivery(sink: &StageStatistics) -> String {
+    let mut text = String::new();
+    let (name, Some(delivery)) = (&sink.stage, &sink.delivery) else { return text };
+    if delivery.attempts_failed > 0 {
+        let trips = match delivery.circuit_breaker_trips {
+            0 => String::new(),
+            trips => format!("; its circuit opened {} times", number(trips)),
+        };
+        let failed = number(delivery.attempts_failed);
+        let _ = writeln!(text, "warning: attempts of `{name}` that failed: {failed}{trips}");
+    }
+    if sink.buffered > 0 {
+        let waiting = number(sink.buffered);
+        let _ = writeln!(text, "note: events of `{name}` that wait for the next run: {waiting}");
     }
     text
 }

@@ -22,6 +22,16 @@ impl Emitter {
         Self { trace_ids }
     }
 
+    /// Where the ids come from.
+    pub(super) fn trace_ids(&self) -> &TraceIds {
+        &self.trace_ids
+    }
+
+    /// The same, to go on from others.
+    pub(super) fn trace_ids_mut(&mut self) -> &mut TraceIds {
+        &mut self.trace_ids
+    }
+
     /// An event at `time`, with its id.
     pub(super) fn event(
         &mut self,

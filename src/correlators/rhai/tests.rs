@@ -1,5 +1,6 @@
 //! Rules at the level of the trait: what they emit, when, and what a failure leaves behind.
 
+mod resume;
 mod rules;
 
 use std::sync::Arc;

@@ -1,6 +1,9 @@
 //! What is fixed about stores, products and baskets: derived from the seed by hashing, never kept.
 
+use serde::{Deserialize, Serialize};
+
 use super::Volume;
+use super::memory::{at_most, place_in, whole};
 use crate::event::mix;
 use crate::retail::random::zipf_rank;
 
@@ -44,20 +47,24 @@ pub(super) const PROMOTIONS: [(&str, Discount); 6] = [
 ];
 
 /// What is bought at once: its lines follow from the key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Basket {
     pub(super) key: u64,
+    #[serde(deserialize_with = "at_most::<LINES_MAX, _>")]
     pub(super) lines: u32,
     /// The place in [`PROMOTIONS`].
+    #[serde(deserialize_with = "place_in::<{ PROMOTIONS.len() }, _, _>")]
     pub(super) promotion: Option<usize>,
 }
 
 /// A line of a basket, in cents.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Line {
     pub(super) product: u32,
     pub(super) quantity: u32,
+    #[serde(deserialize_with = "whole")]
     pub(super) unit: i64,
+    #[serde(deserialize_with = "whole")]
     pub(super) discount: i64,
 }
 
@@ -68,10 +75,13 @@ impl Line {
 }
 
 /// What a basket comes to, in cents.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Amounts {
+    #[serde(deserialize_with = "whole")]
     pub(super) gross: i64,
+    #[serde(deserialize_with = "whole")]
     pub(super) discount: i64,
+    #[serde(deserialize_with = "whole")]
     pub(super) tax: i64,
 }
 

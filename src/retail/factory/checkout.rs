@@ -1,8 +1,11 @@
 //! Tills: receipts, their lines, promotions and payments. A receipt's lines follow from its
 //! basket, so every line that is ever reported adds up with the receipt.
 
+use serde::{Deserialize, Serialize};
+
 use super::catalog::{Amounts, Basket, Line, PROMOTIONS};
 use super::marketing::Lead;
+use super::memory::place_in;
 use super::{EventFactory, money};
 use crate::event::{
     AMOUNT, AMOUNT_CENTS, CAMPAIGN_ID, CUSTOMER_ID, DECLINE_REASON, DISCOUNT_AMOUNT,
@@ -26,7 +29,7 @@ const PROMOTED: f64 = 0.15;
 const LED_BY_AN_AD: f64 = 0.05;
 
 /// A receipt that lines, promotions and payments may still refer to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Receipt {
     id: Text,
     /// The trace id of its event; none if it was never reported.
@@ -36,6 +39,7 @@ pub(super) struct Receipt {
     basket: Basket,
     amounts: Amounts,
     /// The place in [`TENDERS`].
+    #[serde(deserialize_with = "place_in::<{ TENDERS.len() }, _, _>")]
     tender: usize,
     lead: Option<Lead>,
     lines_told: u32,
@@ -44,7 +48,7 @@ pub(super) struct Receipt {
 }
 
 /// A line that went over the till and whose stock is still to be taken off.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sold {
     pub(super) receipt: Text,
     /// The trace id of the line's event.

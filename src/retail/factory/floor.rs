@@ -1,8 +1,10 @@
 //! The shop floor: entries, and the pings and zone changes of shoppers whose beacon is known.
 
 use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
 
 use super::EventFactory;
+use super::memory::place_in;
 use crate::event::{
     BEACON_ID, CUSTOMER_BLE_ID, CUSTOMER_COUNT, DWELL_TIME, Event, FROM_ZONE, RSSI, SENSOR_ID,
     STORE_ID, TIMESTAMP, TO_ZONE, Text, Timestamp, VIS, ZONE, mix,
@@ -32,7 +34,7 @@ const GROUPS: [u32; 5] = [72, 18, 6, 3, 1];
 const KNOWN_PERCENT: u64 = 30;
 
 /// A shopper inside, whose beacon is known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Visit {
     id: Text,
     /// The trace id of the entry; none if it was never reported.
@@ -40,6 +42,7 @@ pub(super) struct Visit {
     store: u32,
     customer: u32,
     /// The place in [`ZONES`].
+    #[serde(deserialize_with = "place_in::<{ ZONES.len() }, _, _>")]
     zone: usize,
 }
 

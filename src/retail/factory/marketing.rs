@@ -1,6 +1,7 @@
 //! Ads: impressions, a few of which lead to a purchase later.
 
 use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
 
 use super::EventFactory;
 use crate::event::{
@@ -31,7 +32,7 @@ const CONVERSION: [(f64, i64, i64); 9] = [
 const SEEN_ON: [u32; 3] = [62, 28, 10];
 
 /// An impression that is going to lead to a purchase.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Lead {
     pub(super) journey: Text,
     pub(super) impression: Text,

@@ -1,9 +1,12 @@
 //! Online orders: created, paid, picked, and shipped where nobody comes to fetch them.
 
+use serde::{Deserialize, Deserializer, Serialize, de};
+
 use super::EventFactory;
 use super::catalog::Amounts;
 use super::checkout::{Payment, push_amounts, push_cents, push_lead};
 use super::marketing::Lead;
+use super::memory::place_in;
 use crate::event::{
     CUSTOMER_ID, Event, FULFILLMENT_MODE, ITEM_COUNT, NODE_ID, NODE_TYPE, ONL, ORDER_ID,
     PICKED_TIME, SHIPPED_TIME, TENDER_TYPE, Text, Timestamp,
@@ -17,22 +20,34 @@ const MODES: [&str; 3] = ["SHIP_FROM_DC", "SHIP_FROM_STORE", "BOPIS"];
 /// Out of 100 orders, how many are fulfilled in each of the modes.
 const MODE_WEIGHTS: [u32; 3] = [60, 20, 20];
 
+/// One of [`MODES`].
+type Mode = &'static str;
+
 /// An order that is not yet with its customer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     id: Text,
     /// The trace id of its last event; none if it was never reported.
     trace: Option<Text>,
     customer: u32,
-    mode: &'static str,
+    #[serde(deserialize_with = "mode")]
+    mode: Mode,
     /// The place that fulfils it.
     node: u32,
     lines: u32,
     amounts: Amounts,
+    /// The place in [`TENDERS`].
+    #[serde(deserialize_with = "place_in::<{ TENDERS.len() }, _, _>")]
     tender: usize,
     lead: Option<Lead>,
     paid: bool,
     picked: bool,
+}
+
+fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let mode = MODES.into_iter().find(|mode| *mode == name);
+    mode.ok_or_else(|| de::Error::custom(format!("`{name}` is no fulfillment mode")))
 }
 
 impl Order {
@@ -130,7 +145,7 @@ impl EventFactory {
         event
     }
 
-    fn new_order(&mut self, mode: &'static str, now: Timestamp) -> Order {
+    fn new_order(&mut self, mode: Mode, now: Timestamp) -> Order {
         let store = self.any_store();
         let lead = self.any_lead();
         let customer = match &lead {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::marketing::four_digits;
 use super::{EventFactory, Place};
 use crate::event::{
@@ -25,7 +27,7 @@ const UNLOADING_MAX: i64 = 120;
 const TRIES: usize = 64;
 
 /// A truck at a gate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Truck {
     number: u32,
     dc: u32,
@@ -38,10 +40,13 @@ pub(super) struct Truck {
 }
 
 /// What was last told of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Hours {
+    #[serde(rename = "u")]
     Untold,
+    #[serde(rename = "o")]
     Opened,
+    #[serde(rename = "c")]
     Closed,
 }
 

@@ -2,14 +2,27 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::retail::random::Random;
 
 /// How many are remembered.
 const CAPACITY: usize = 64;
 
 /// At most `CAPACITY` of something; a new one takes the place of the oldest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "VecDeque<T>")]
 pub(super) struct Recent<T>(VecDeque<T>);
+
+impl<T> TryFrom<VecDeque<T>> for Recent<T> {
+    type Error = String;
+    fn try_from(items: VecDeque<T>) -> Result<Self, String> {
+        if items.len() > CAPACITY {
+            return Err(format!("{} are remembered, and at most {CAPACITY} may be", items.len()));
+        }
+        Ok(Self(items))
+    }
+}
 
 impl<T> Recent<T> {
     pub(super) fn new() -> Self {

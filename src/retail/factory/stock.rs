@@ -1,7 +1,10 @@
 //! Stock: movements on a ledger that knows the places and products of late, and what follows when
 //! it runs low.
 
+use serde::{Deserialize, Serialize};
+
 use super::checkout::Sold;
+use super::memory::whole;
 use super::{EventFactory, Place};
 use crate::event::{
     CURRENT_QUANTITY, DC_ID, DETECTION_TIME, Event, LAST_KNOWN_QUANTITY, PRIORITY, PRODUCT_ID,
@@ -37,13 +40,17 @@ struct Slot {
 }
 
 /// A product that is low at a place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Low {
     place: Place,
     product: u32,
     /// The trace id of the movement that made it so.
     trace: Text,
 }
+
+/// The balance of a product at a place, as it is kept between two runs.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Balance(Place, u32, #[serde(deserialize_with = "whole")] i64);
 
 /// A movement: of what, where, why, and by how many.
 #[derive(Clone, Copy)]
@@ -59,6 +66,19 @@ impl Stock {
         // No product has the number 0: the slots are free.
         let free = Slot { place: Place::Store(0), product: 0, on_hand: 0 };
         Self { salt, slots: vec![free; SLOTS] }
+    }
+
+    /// All balances that are kept.
+    pub(super) fn balances(&self) -> Vec<Balance> {
+        let taken = self.slots.iter().filter(|slot| slot.product > 0);
+        taken.map(|slot| Balance(slot.place, slot.product, slot.on_hand)).collect()
+    }
+
+    /// Books balances of another stock of the same seed, each into the slot that it had there.
+    pub(super) fn book(&mut self, balances: Vec<Balance>) {
+        for Balance(place, product, on_hand) in balances {
+            *self.on_hand(place, product) = on_hand;
+        }
     }
 
     /// The balance of a product at a place.

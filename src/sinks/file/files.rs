@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 use super::{FileSink, Mode, Rotate, Template};
 use crate::event::{Event, JsonWriter, Timestamp};
-use crate::stage::{Failure, Outcome, StageError};
+use crate::stage::{Outcome, Refusal, StageError};
 
 /// What a file that is not complete has at the end of its name.
 const PART: &str = ".part";
@@ -79,16 +79,14 @@ impl Files {
                 Ok(()) => {}
                 Err(Fault::Closed) => return Outcome::Closed,
                 Err(Fault::Io(message)) => {
-                    let failure = Failure::new("io", message);
-                    failed.extend(places[written..].iter().map(|at| (*at, failure.clone())));
+                    let refusal = Refusal::permanent("io", message);
+                    failed.extend(places[written..].iter().map(|at| (*at, refusal.clone())));
                 }
             }
         }
         match failed.first() {
             None => Outcome::Delivered,
-            Some((_, failure)) if failed.len() == events.len() => {
-                Outcome::Rejected(failure.clone())
-            }
+            Some((_, refusal)) if failed.len() == events.len() => Outcome::Refused(refusal.clone()),
             Some(_) => {
                 failed.sort_unstable_by_key(|(place, _)| *place);
                 Outcome::Except(failed)

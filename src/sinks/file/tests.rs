@@ -154,7 +154,7 @@ async fn files_end_exactly_at_their_size() {
 #[tokio::test]
 async fn files_end_at_full_hours_of_event_time_and_late_events_stay() {
     let folder = tempfile::tempdir().unwrap();
-    let every = Some(SpecDuration(Duration::from_secs(3600)));
+    let every = Some(SpecDuration(Duration::from_hours(1)));
     let rotate = Some(Rotate { every, ..Rotate::default() });
     let sink = sink(FileSink { rotate, ..settings(&folder, "out") });
     assert_eq!(sink.write(&batch([30, 59])).await, Outcome::Delivered);
@@ -234,7 +234,7 @@ async fn only_the_events_of_the_file_that_failed_are_reported() {
         panic!("two of four can be written");
     };
     assert_eq!(failed.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 3]);
-    assert_eq!(failed[0].1.category, "io");
+    assert_eq!(failed[0].1.failure.category, "io");
     assert_eq!(ids(&folder.path().join("good")), ["T2", "T3"]);
 }
 
@@ -247,7 +247,9 @@ async fn a_full_disk_is_reported_with_the_path() {
     std::os::unix::fs::symlink("/dev/full", folder.path().join("out")).unwrap();
     let sink = sink(settings(&folder, "out"));
     sink.open().await.unwrap();
-    let Outcome::Rejected(failure) = sink.write(&batch([1, 2])).await else { panic!() };
+    let Outcome::Refused(Refusal { failure, .. }) = sink.write(&batch([1, 2])).await else {
+        panic!()
+    };
     assert!(failure.reason.contains("/out`: No space left on device"), "{}", failure.reason);
 }
 

@@ -1,7 +1,7 @@
 //! A file, a pipe or stdin as a stream of bytes, unpacked where it is packed.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use flate2::read::MultiGzDecoder;
 
@@ -34,6 +34,42 @@ impl Input {
         }
         Ok(Self { bytes: unpacked(file, compression)?, is_live: !kind.is_file() })
     }
+
+    /// Opens a file and steps over the first bytes of what is in it. What is live cannot be gone
+    /// back to, and begins with what comes.
+    pub(super) fn open_at(path: &str, compression: Compression, offset: u64) -> io::Result<Self> {
+        let mut input = Self::open(path, compression)?;
+        if input.is_live || offset == 0 {
+            return Ok(input);
+        }
+        let there = if is_gzip(path, compression)? {
+            io::copy(&mut input.bytes.by_ref().take(offset), &mut io::sink())?
+        } else {
+            let mut file = File::open(path)?;
+            let there = file.metadata()?.len();
+            file.seek(SeekFrom::Start(offset))?;
+            input.bytes = Box::new(file);
+            there
+        };
+        if there < offset {
+            let message = format!("it has {there} bytes, and {offset} of them were read");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(input)
+    }
+}
+
+/// Whether a file is packed with gzip.
+fn is_gzip(path: &str, compression: Compression) -> io::Result<bool> {
+    Ok(match compression {
+        Compression::None => false,
+        Compression::Gzip => true,
+        Compression::Auto => {
+            let mut head = Vec::with_capacity(GZIP_MAGIC.len());
+            File::open(path)?.take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
+            head == GZIP_MAGIC
+        }
+    })
 }
 
 fn unpacked(

@@ -35,20 +35,20 @@ pub(super) enum Line<'a> {
 }
 
 impl Lines {
-    /// Lines of at most `max_bytes`.
+    /// Lines of at most `max_bytes`, of an input from its beginning.
     pub(super) fn new(input: Box<dyn Read + Send>, max_bytes: usize) -> Self {
+        Self::at(input, max_bytes, 0, 0)
+    }
+
+    /// The same, of an input from a place on: so many lines and bytes stand before it.
+    pub(super) fn at(
+        input: Box<dyn Read + Send>,
+        max_bytes: usize,
+        line: u64,
+        offset: u64,
+    ) -> Self {
         let buffer = vec![0; READ_BYTES];
-        Self {
-            input,
-            max_bytes,
-            buffer,
-            start: 0,
-            end: 0,
-            scanned: 0,
-            at_end: false,
-            line: 0,
-            offset: 0,
-        }
+        Self { input, max_bytes, buffer, start: 0, end: 0, scanned: 0, at_end: false, line, offset }
     }
 
     /// The number of the line that was handed out last, from 1.

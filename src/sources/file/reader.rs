@@ -3,21 +3,25 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::input::Input;
 use super::lines::{Line, Lines};
-use super::parse::Parser;
 use super::reorder::Reorder;
 use super::{FilePlan, FileSource, OnMalformed};
 use crate::event::{Event, Timestamp};
-use crate::stage::{Failure, SourceContext, StageError};
+use crate::sources::records::Parser;
+use crate::stage::{Failure, SourceContext, StageError, State, StateError};
 
 /// How many batches are read in one go: enough that changing threads costs nothing.
 const CHUNK_BATCHES: usize = 4;
 /// How many lines are read without a pause, even if there is no event in them.
 const LINES_MAX: usize = 1024;
+/// The smallest step of event time.
+const STEP: Duration = Duration::from_millis(1);
 /// How many malformed lines are logged; the dead letters have them all.
 const MALFORMED_LOGGED: u64 = 10;
 
@@ -26,14 +30,22 @@ pub(super) struct FileReader {
     settings: FileSource,
     cx: SourceContext,
     parser: Parser,
-    reorder: Reorder<Position>,
-    /// The files that were not opened yet; none until the first read looks for them.
-    files: Option<VecDeque<String>>,
+    reorder: Reorder<Place>,
+    /// The files that were not opened yet, with their places in the list; none until the first read looks for them.
+    files: Option<VecDeque<(usize, String)>>,
     open: Option<OpenFile>,
-    /// The file that was read last, and how far.
-    position: Position,
+    /// Where reading is.
+    place: Place,
     /// How many events were read.
     events: u64,
+    /// Where reading has to begin, until it has.
+    begin: Option<ResumePoint>,
+    /// How many of the next events were handed on by the run before this one.
+    skip: u64,
+    /// Where that run took all that was held for complete, if this one has not come there.
+    flush: Option<LineNumber>,
+    /// The last line of which that run has reported that it is malformed.
+    reported: LineNumber,
     /// Malformed lines of this chunk, and how many there were in all.
     malformed: Vec<MalformedLine>,
     malformed_count: u64,
@@ -43,20 +55,80 @@ pub(super) struct FileReader {
     shift: Option<i64>,
 }
 
-/// A place between two lines.
-#[derive(Clone, Default)]
-struct Position {
+/// A line: the place of its file in the list of files, and its number in the file.
+pub(super) type LineNumber = (usize, u64);
+
+/// A place between two lines, and what was counted up to there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Place {
+    /// Empty before the first file was opened.
     file: Arc<str>,
+    /// The place of the file in the list of files.
+    index: usize,
     /// How many lines of the file stand before it.
     line: u64,
     /// How many bytes of the unpacked file do.
     offset: u64,
+    /// How many events were read.
+    events: u64,
+    /// How many of them got a trace id.
+    trace_ids: u64,
+    /// The latest event time.
+    latest: Timestamp,
+    /// How many events were late.
+    late: u64,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            file: Arc::default(),
+            index: 0,
+            line: 0,
+            offset: 0,
+            events: 0,
+            trace_ids: 0,
+            latest: Timestamp::MIN,
+            late: 0,
+        }
+    }
+}
+
+/// What is needed to go on behind an event. What leaves the reorder buffer, and in which order,
+/// depends on the lines from the earliest one on whose event was still in it: reading those again
+/// with an empty buffer gives the same events, and the first of them were handed on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResumePoint {
+    place: Place,
+    /// How many events from that place on were handed on.
+    pub(super) skip: u64,
+    /// By how many milliseconds event times are moved.
+    shift: Option<i64>,
+    /// Where all that was held was taken for complete, if that is behind the place.
+    pub(super) flush: Option<LineNumber>,
+    /// The last line of which it was reported if it was malformed.
+    pub(super) reported: LineNumber,
 }
 
 struct OpenFile {
     name: Arc<str>,
+    index: usize,
     lines: Lines,
     is_live: bool,
+}
+
+impl ResumePoint {
+    /// The point in a state. Its numbers are ones that can be counted on from.
+    pub(super) fn read(state: &State) -> Result<Self, StateError> {
+        const COUNT_MAX: u64 = 1 << 60;
+        let point: Self = state.read()?;
+        let Place { line, offset, events, late, .. } = point.place;
+        if [line, offset, events, late, point.skip].iter().any(|count| *count > COUNT_MAX) {
+            return Err(StateError("a place in it is beyond every file".to_owned()));
+        }
+        Ok(point)
+    }
 }
 
 /// What was read in one go.
@@ -65,6 +137,8 @@ pub(super) struct Chunk {
     pub(super) batches: Vec<ReadBatch>,
     /// The lines that are no events.
     pub(super) malformed: Vec<MalformedLine>,
+    /// The last line of which it is known whether it is malformed.
+    pub(super) read_to: LineNumber,
     /// Set when there is nothing more to read.
     pub(super) end: Option<Result<(), StageError>>,
 }
@@ -85,6 +159,8 @@ pub(super) struct ReadBatch {
     pub(super) watermark: Timestamp,
     /// Everything before this was handed on.
     pub(super) position: serde_json::Value,
+    /// How to go on behind them.
+    pub(super) after: ResumePoint,
 }
 
 /// What a line turned out to be.
@@ -108,22 +184,29 @@ enum Pause {
 }
 
 impl FileReader {
-    /// A reader that has not opened anything.
-    pub(super) fn new(plan: FilePlan, cx: SourceContext) -> Self {
+    /// A reader that has not opened anything, and will begin at a point.
+    pub(super) fn new(plan: FilePlan, cx: SourceContext, begin: ResumePoint) -> Self {
         let FilePlan { settings, event_type, time_field } = plan;
         Self {
             parser: Parser::new(settings.format, event_type, time_field),
-            reorder: Reorder::new(settings.lateness.0),
+            reorder: Reorder::new(
+                settings.lateness.0,
+                cx.end.map_or(Timestamp::MAX, |end| end - STEP),
+            ),
             settings,
             cx,
             files: None,
             open: None,
-            position: Position::default(),
+            place: Place::default(),
             events: 0,
+            skip: 0,
+            flush: None,
+            reported: LineNumber::default(),
             malformed: Vec::new(),
             malformed_count: 0,
             read_at: Timestamp::MIN,
             shift: None,
+            begin: Some(begin),
         }
     }
 
@@ -150,21 +233,55 @@ impl FileReader {
             if matches!(end, Some(Ok(()))) {
                 last.watermark = self.cx.end.unwrap_or(self.reorder.latest());
             }
+            // Where the end of event time ended it, the rest would have gone on in its turn.
+            if end.is_some() && self.open.is_none() {
+                last.after.flush = Some(self.read_to());
+            }
             batches.push(last);
-            return Chunk { batches, malformed: std::mem::take(&mut self.malformed), end };
+            let malformed = std::mem::take(&mut self.malformed);
+            let read_to = self.reported.max(self.read_to());
+            return Chunk { batches, malformed, read_to, end };
         }
     }
 
-    fn batch(&self, events: Vec<Event>) -> ReadBatch {
-        let position = self.reorder.first_place().unwrap_or(&self.position);
-        let Position { file, line, offset } = position;
+    fn read_to(&self) -> LineNumber {
+        (self.place.index, self.place.line)
+    }
+
+    fn batch(&mut self, mut events: Vec<Event>) -> ReadBatch {
+        let skipped = events.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        events.drain(..skipped);
+        self.skip -= skipped as u64;
+        let after = self.resume_point();
+        let Place { file, line, offset, .. } = &after.place;
         let position = json!({ "file": file, "line": line, "offset": offset });
-        ReadBatch { events, watermark: self.reorder.watermark(), position }
+        ReadBatch { events, watermark: self.reorder.watermark(), position, after }
+    }
+
+    /// How to go on behind all that has left the reorder buffer.
+    fn resume_point(&self) -> ResumePoint {
+        // What is live cannot be read again.
+        let is_live = self.open.as_ref().is_some_and(|open| open.is_live);
+        let (place, released) = match self.reorder.first_place().filter(|_| !is_live) {
+            Some(first) => (first, self.events - first.events - self.reorder.held()),
+            None => (&self.place, 0),
+        };
+        ResumePoint {
+            place: place.clone(),
+            skip: released + self.skip,
+            shift: self.shift,
+            flush: self.flush,
+            reported: self.reported,
+        }
     }
 
     fn read(&mut self, ready: &mut Vec<Event>) -> Result<Pause, StageError> {
         let mut lines = 0;
         while self.open_next()? {
+            if self.flush.is_some_and(|flush| flush <= self.read_to()) {
+                self.flush = None;
+                self.reorder.release(Timestamp::MAX, ready);
+            }
             let pause = match self.next_line()? {
                 Step::End => {
                     self.open = None;
@@ -173,7 +290,7 @@ impl FileReader {
                 Step::Skipped => None,
                 Step::Event(event) => self.take(event, ready),
             };
-            self.update_position();
+            self.update_place();
             lines += 1;
             if let Some(pause) = pause {
                 return Ok(pause);
@@ -189,13 +306,12 @@ impl FileReader {
     /// Takes in an event, and says whether reading has to pause for it.
     fn take(&mut self, event: Event, ready: &mut Vec<Event>) -> Option<Pause> {
         let lateness = self.settings.lateness.0;
-        if self.cx.end.is_some_and(|end| event.time >= end + lateness) {
+        // Earlier events may still follow one at or after the end, which is itself held.
+        let is_last = self.cx.end.is_some_and(|end| event.time >= end + lateness);
+        self.events += 1;
+        self.reorder.push(event, self.events, self.place.clone(), ready);
+        if is_last {
             return Some(Pause::End);
-        }
-        // Events at or after the end are not wanted, but earlier ones may still follow.
-        if self.cx.end.is_none_or(|end| event.time < end) {
-            self.events += 1;
-            self.reorder.push(event, self.events, self.position.clone(), ready);
         }
         let waits = |open: &OpenFile| open.is_live && !open.lines.has_line();
         let is_dry = !ready.is_empty() && self.open.as_ref().is_some_and(waits);
@@ -207,23 +323,80 @@ impl FileReader {
         if self.open.is_some() {
             return Ok(true);
         }
-        let files = match &mut self.files {
-            Some(files) => files,
-            unknown => unknown.insert(self.settings.path.resolve()?.into()),
+        if self.files.is_none() {
+            self.files = Some(self.settings.path.resolve()?.into_iter().enumerate().collect());
+        }
+        if let Some(begin) = self.begin.take() {
+            if !begin.place.file.is_empty() {
+                return self.go_on_from(begin).map(|()| true);
+            }
+            (self.skip, self.flush, self.reported) = (begin.skip, begin.flush, begin.reported);
+        }
+        let Some((index, path)) = self.files.as_mut().and_then(VecDeque::pop_front) else {
+            return Ok(false);
         };
-        let Some(path) = files.pop_front() else { return Ok(false) };
-        let name: Arc<str> = Arc::from(if path == "-" { "<stdin>" } else { path.as_str() });
+        let name = name_of(&path);
         let input = Input::open(&path, self.settings.compression)
             .map_err(|error| StageError(format!("cannot open `{name}`: {error}")))?;
         let lines = Lines::new(input.bytes, self.settings.max_line_bytes);
-        self.open = Some(OpenFile { name, lines, is_live: input.is_live });
-        self.update_position();
+        self.open = Some(OpenFile { name, index, lines, is_live: input.is_live });
+        self.update_place();
         Ok(true)
+    }
+
+    /// Opens the file that the run before this one was in, and steps over what it has read.
+    fn go_on_from(&mut self, begin: ResumePoint) -> Result<(), StageError> {
+        let ResumePoint { place, skip, shift, flush, reported } = begin;
+        let file = Arc::clone(&place.file);
+        let refusal = |reason: String| {
+            StageError(format!(
+                "cannot go on in `{file}` after line {}: {reason}; `--reset-state` begins anew",
+                place.line
+            ))
+        };
+        let files = self.files.as_mut().map(std::mem::take).unwrap_or_default();
+        let Some(index) = files.iter().position(|(_, path)| name_of(path) == file) else {
+            return Err(refusal("it is not among the files any more".to_owned()));
+        };
+        let stage = &self.cx.stage;
+        if index > place.index {
+            let files = index - place.index;
+            tracing::warn!(stage, files, "files that sort before `{file}` are new, and not read");
+        }
+        let mut files = files.into_iter().skip(index);
+        let path = files.next().map(|(_, path)| path).unwrap_or_default();
+        self.files = Some(files.collect());
+        let input = Input::open_at(&path, self.settings.compression, place.offset)
+            .map_err(|error| refusal(error.to_string()))?;
+        let (max, is_live) = (self.settings.max_line_bytes, input.is_live);
+        self.events = place.events;
+        self.cx.trace_ids.go_on_from(place.trace_ids);
+        self.shift = shift;
+        let lines = if is_live {
+            tracing::warn!(stage, "`{file}` cannot be gone back to: what comes now is read");
+            self.reported = (index, 0);
+            Lines::new(input.bytes, max)
+        } else {
+            // The list may have changed in front of the file.
+            let moved = |(before, line): LineNumber| {
+                (before.saturating_sub(place.index).saturating_add(index), line)
+            };
+            self.reorder.go_on_from(place.latest, place.late);
+            self.skip = skip;
+            self.flush = flush.map(moved);
+            self.reported = moved(reported);
+            Lines::at(input.bytes, max, place.line, place.offset)
+        };
+        self.open = Some(OpenFile { name: file, index, lines, is_live });
+        self.update_place();
+        Ok(())
     }
 
     /// The next line of the open file.
     fn next_line(&mut self) -> Result<Step, StageError> {
-        let Some(OpenFile { name, lines, .. }) = &mut self.open else { return Ok(Step::End) };
+        let Some(OpenFile { name, index, lines, .. }) = &mut self.open else {
+            return Ok(Step::End);
+        };
         let number = lines.number() + 1;
         let fault = match lines.next() {
             Err(error) => return Err(unreadable(name, number - 1, &error)),
@@ -248,8 +421,8 @@ impl FileReader {
                 text: String::from_utf8_lossy(&head).into_owned(),
             },
         };
-        let origin = format!("{name}:{number}");
-        self.refuse(&origin, fault)?;
+        let (line, origin) = ((*index, number), format!("{name}:{number}"));
+        self.refuse(line, &origin, fault)?;
         Ok(Step::Skipped)
     }
 
@@ -266,10 +439,18 @@ impl FileReader {
         event
     }
 
-    fn refuse(&mut self, origin: &str, fault: Malformed) -> Result<(), StageError> {
+    fn refuse(
+        &mut self,
+        line: LineNumber,
+        origin: &str,
+        fault: Malformed,
+    ) -> Result<(), StageError> {
         let Malformed { message, column, text } = fault;
         if self.settings.on_malformed == OnMalformed::Fail {
             return Err(StageError(format!("{origin}:{column}: {message}")));
+        }
+        if line <= self.reported {
+            return Ok(());
         }
         self.malformed_count += 1;
         if self.malformed_count <= MALFORMED_LOGGED {
@@ -280,10 +461,18 @@ impl FileReader {
         Ok(())
     }
 
-    fn update_position(&mut self) {
-        if let Some(OpenFile { name, lines, .. }) = &self.open {
-            let (line, offset) = (lines.number(), lines.offset());
-            self.position = Position { file: name.clone(), line, offset };
+    fn update_place(&mut self) {
+        if let Some(OpenFile { name, index, lines, .. }) = &self.open {
+            self.place = Place {
+                file: Arc::clone(name),
+                index: *index,
+                line: lines.number(),
+                offset: lines.offset(),
+                events: self.events,
+                trace_ids: self.cx.trace_ids.counter(),
+                latest: self.reorder.latest(),
+                late: self.reorder.late(),
+            };
         }
     }
 
@@ -294,6 +483,11 @@ impl FileReader {
             tracing::warn!(stage, late, "events came out of order; `lateness` sets how far back");
         }
     }
+}
+
+/// What a file is called in messages and positions.
+fn name_of(path: &str) -> Arc<str> {
+    Arc::from(if path == "-" { "<stdin>" } else { path })
 }
 
 /// A line that is no event.

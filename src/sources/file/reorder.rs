@@ -6,9 +6,12 @@ use std::time::Duration;
 use crate::event::{Event, Timestamp};
 
 /// Holds events back until nothing earlier can come: until one was seen that is later by the
-/// lateness. It holds what the input has within that span, and no more.
+/// lateness. It holds what the input has within that span, and no more; what is at or after the end
+/// of the run is held until the end, for the run that goes on from there.
 pub(super) struct Reorder<P> {
     lateness: Duration,
+    /// The latest time that is let go at all.
+    last: Timestamp,
     latest: Timestamp,
     /// By time, then in the order they came.
     held: BTreeMap<(Timestamp, u64), Event>,
@@ -19,10 +22,15 @@ pub(super) struct Reorder<P> {
 }
 
 impl<P> Reorder<P> {
-    /// Nothing is held yet.
-    pub(super) fn new(lateness: Duration) -> Self {
+    /// Nothing is held yet; events after `last` never go on.
+    pub(super) fn new(lateness: Duration, last: Timestamp) -> Self {
         let (held, places) = (BTreeMap::new(), BTreeMap::new());
-        Self { lateness, latest: Timestamp::MIN, held, places, late: 0 }
+        Self { lateness, last, latest: Timestamp::MIN, held, places, late: 0 }
+    }
+
+    /// Goes on where another one was that held nothing.
+    pub(super) fn go_on_from(&mut self, latest: Timestamp, late: u64) {
+        (self.latest, self.late) = (latest, late);
     }
 
     /// Nothing earlier will come, late events apart.
@@ -45,12 +53,17 @@ impl<P> Reorder<P> {
         self.places.first_key_value().map(|(_, place)| place)
     }
 
+    /// How many events are held.
+    pub(super) fn held(&self) -> u64 {
+        self.held.len() as u64
+    }
+
     /// Takes an event, the `ordinal`th, whose line begins at `place`; adds to `ready` what has its
     /// turn now.
     pub(super) fn push(&mut self, event: Event, ordinal: u64, place: P, ready: &mut Vec<Event>) {
         self.late += u64::from(event.time < self.watermark());
         self.latest = self.latest.max(event.time);
-        if event.time <= self.watermark() {
+        if event.time <= self.watermark().min(self.last) {
             ready.push(event);
         } else {
             self.places.insert(ordinal, place);
@@ -62,7 +75,7 @@ impl<P> Reorder<P> {
     /// Adds to `ready` what is held up to an instant.
     pub(super) fn release(&mut self, until: Timestamp, ready: &mut Vec<Event>) {
         while let Some(first) = self.held.first_entry()
-            && first.key().0 <= until
+            && first.key().0 <= until.min(self.last)
         {
             self.places.remove(&first.key().1);
             ready.push(first.remove());
@@ -77,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pushed(times: &[i64], lateness_ms: u64) -> (Vec<i64>, u64) {
-        let mut reorder = Reorder::new(Duration::from_millis(lateness_ms));
+        let mut reorder = Reorder::new(Duration::from_millis(lateness_ms), Timestamp::MAX);
         let mut ready = Vec::new();
         for (ordinal, time) in times.iter().enumerate() {
             let time = Timestamp::from_millis(*time);

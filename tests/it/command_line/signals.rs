@@ -1,4 +1,4 @@
-//! Signals: the first drains, the second stops at once.
+//! Signals: the first drains, the second keeps what is left, the third stops at once.
 
 use std::io::{BufRead, Read};
 
@@ -21,21 +21,23 @@ fn the_first_signal_drains() {
         running
             .end(lines)
             .exits(0)
-            .says("draining; again to stop at once")
+            .says("draining; again to send nothing any more")
             .says("was stopped, and drained")
             .says("the accounts add up");
     }
 }
 
 #[test]
-fn the_second_signal_stops_at_once() {
+fn the_second_signal_gives_up_sending_and_the_third_stops_at_once() {
     let (running, mut stdout) = Test::new(&["run", "-", "--speed", "max"]).stdin(&stuck()).start();
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     running.signal("INT");
     running.wait_for("draining");
     running.signal("INT");
-    running.end(line).exits(1).says("was stopped at once").says("given up on their way");
+    running.wait_for("keeping what is left");
+    running.signal("INT");
+    running.end(line).exits(1);
 }
 
 #[test]

@@ -1,15 +1,30 @@
-//! A line to an event: as an envelope, or as the payload of a new one.
+//! A record to an event: as an envelope, or as the payload of a new one. What the sources share
+//! that read JSON.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{
     EVENT_TYPE, Event, Fields, JsonError, JsonReader, Key, PAYLOAD, Text, Timestamp, Value,
 };
 
-use super::Format;
-
 /// From this number on, a time is in milliseconds since 1970: as seconds it would be after 5138.
 const MILLIS_FROM: f64 = 100_000_000_000.0;
 
-/// Reads lines of one source.
+/// What a JSON object is: an event, or what one is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// An object with `event_type` and `payload` is an envelope, any other one a payload.
+    #[default]
+    Auto,
+    /// An envelope; everything else is malformed.
+    Envelopes,
+    /// A payload, whatever its keys are.
+    Json,
+}
+
+/// Reads records of one source.
 pub(super) struct Parser {
     json: JsonReader,
     format: Format,

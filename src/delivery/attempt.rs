@@ -1,0 +1,297 @@
+//! One attempt to write, and what becomes of each event by what the sink says.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::breaker::Breaker;
+use super::buffer::{Buffer, Held, Receipt};
+use crate::clock::Clock;
+use crate::control::{Control, Phase};
+use crate::dead_letter::Failures;
+use crate::event::{Batch, Event, Timestamp};
+use crate::failure::Failure;
+use crate::monitor::Account;
+use crate::spec::{DeliverySettings, OnExhausted};
+use crate::stage::{Outcome, Refusal, Retry, Sink};
+
+/// What the lanes of a sink share: they make attempts, and enter their outcomes.
+pub(super) struct Attempts {
+    sink: Box<dyn Sink>,
+    /// None where an attempt takes as long as it takes.
+    timeout: Option<Duration>,
+    /// After how many attempts events become dead letters, if ever.
+    sends_max: Option<u32>,
+    breaker: Breaker,
+    buffer: Arc<dyn Buffer>,
+    account: Arc<Account>,
+    failures: Failures,
+    pub(super) control: Control,
+    clock: Clock,
+    /// The sink takes nothing any more.
+    is_closed: AtomicBool,
+    /// Categories of failures that were warned of.
+    warned_of: Mutex<BTreeSet<&'static str>>,
+}
+
+/// Events of a lane's head whose fate is not known yet.
+pub(super) struct Undelivered {
+    batch: Batch,
+    receipt: Receipt,
+    /// How often they were sent.
+    pub(super) attempts: u32,
+    first_time: Option<Timestamp>,
+}
+
+impl Undelivered {
+    pub(super) fn new(held: Held) -> Self {
+        let Held { batch, receipt } = held;
+        Self { batch, receipt, attempts: 0, first_time: None }
+    }
+}
+
+/// What to do with events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Send them.
+    Send,
+    /// Keep them, for nothing is sent any more.
+    Keep,
+    /// Drop them, for the receiver is gone.
+    Drop,
+}
+
+/// What comes after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The fate of all events is known.
+    Done,
+    /// What is left is to be sent again, after the time that the receiver asks for.
+    Again(Option<Duration>),
+}
+
+impl Attempts {
+    pub(super) fn new(
+        sink: Box<dyn Sink>,
+        settings: &DeliverySettings,
+        buffer: Arc<dyn Buffer>,
+        account: Arc<Account>,
+        failures: Failures,
+        control: Control,
+        clock: Clock,
+    ) -> Self {
+        let retry = &settings.retry;
+        Self {
+            timeout: sink.times_out().then_some(settings.timeout.0),
+            sends_max: match retry.on_exhausted {
+                OnExhausted::Buffer => None,
+                OnExhausted::DeadLetter => Some(retry.attempts.get()),
+            },
+            breaker: Breaker::new(&settings.circuit_breaker, account.clone()),
+            sink,
+            buffer,
+            account,
+            failures,
+            control,
+            clock,
+            is_closed: AtomicBool::new(false),
+            warned_of: Mutex::default(),
+        }
+    }
+
+    /// Opens the sink. Where that fails the run has failed, and nothing is sent.
+    pub(super) async fn open(&self) {
+        if let Err(error) = self.sink.open().await {
+            self.break_off(&error.0);
+            self.stop_sending();
+        }
+    }
+
+    /// Closes the sink, when the fate of everything is known.
+    pub(super) async fn close(&self) {
+        let is_well = self.control.errors().is_empty();
+        let ended = if is_well { self.sink.close().await } else { self.sink.abandon().await };
+        self.account.delivery.set_bytes_sent(self.sink.bytes_sent());
+        if let Err(error) = ended {
+            self.break_off(&error.0);
+        }
+    }
+
+    fn break_off(&self, error: &str) {
+        self.account.break_off(error);
+        self.control.fail(format!("sink `{}`: {error}", self.account.stage));
+    }
+
+    /// What to do with events now.
+    pub(super) fn course(&self) -> Course {
+        let is_closed = self.is_closed.load(Relaxed);
+        if is_closed && !self.buffer.outlasts_the_run() {
+            Course::Drop
+        } else if is_closed || self.control.phase() >= Phase::Keeping {
+            Course::Keep
+        } else {
+            Course::Send
+        }
+    }
+
+    /// Sends events once, as soon as the breaker lets them, and enters what became of them.
+    pub(super) async fn attempt(&self, left: &mut Undelivered) -> Step {
+        let permit = self.breaker.permit().await;
+        if left.attempts > 0 {
+            self.account.delivery.retry(left.batch.len());
+        }
+        left.attempts = left.attempts.saturating_add(1);
+        let outcome = self.write(&left.batch).await;
+        if is_answer(&outcome, left.batch.len()) {
+            self.breaker.succeeded(permit);
+        } else {
+            self.breaker.failed(permit);
+        }
+        self.account.delivery.set_bytes_sent(self.sink.bytes_sent());
+        self.enter(left, outcome)
+    }
+
+    async fn write(&self, batch: &Batch) -> Outcome {
+        let Some(timeout) = self.timeout else { return self.sink.write(batch).await };
+        match tokio::time::timeout(timeout, self.sink.write(batch)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Refused(Refusal::transient(
+                "timeout",
+                format!("no answer within {} s", timeout.as_secs_f64()),
+            )),
+        }
+    }
+
+    fn enter(&self, left: &mut Undelivered, outcome: Outcome) -> Step {
+        let events = left.batch.len();
+        match outcome {
+            Outcome::Delivered => {
+                self.account.deliver(&left.batch, events);
+                self.buffer.settle(left.receipt, events);
+                Step::Done
+            }
+            Outcome::Except(failed) => {
+                let mut refusals: Vec<Option<&Refusal>> = vec![None; events];
+                for (place, refusal) in &failed {
+                    // A place that is not in the batch says nothing.
+                    if let Some(entry) = refusals.get_mut(*place) {
+                        *entry = Some(refusal);
+                    }
+                }
+                self.enter_refusals(left, &refusals)
+            }
+            Outcome::Refused(refusal) => self.enter_refusals(left, &vec![Some(&refusal); events]),
+            Outcome::Closed => {
+                tracing::debug!(sink = self.account.stage, "the receiver closed");
+                self.control.stop();
+                self.stop_sending();
+                // What becomes of them is the same as for all others from now on.
+                Step::Again(Some(Duration::ZERO))
+            }
+        }
+    }
+
+    /// Delivered is what has no refusal; what has one is a dead letter or is sent again.
+    fn enter_refusals(&self, left: &mut Undelivered, refusals: &[Option<&Refusal>]) -> Step {
+        let is_exhausted = self.sends_max.is_some_and(|max| left.attempts >= max);
+        let stays = |refusal: Option<&Refusal>| refusal.is_some_and(is_transient) && !is_exhausted;
+        let delivered = refusals.iter().filter(|refusal| refusal.is_none()).count();
+        if delivered > 0 {
+            self.account.deliver(&left.batch, delivered);
+        }
+        let mut transient = refusals.iter().flatten().filter(|refusal| is_transient(refusal));
+        if let Some(refusal) = transient.next() {
+            self.warn_of(&refusal.failure);
+            self.account.delivery.fail_attempt(refusal.failure.category);
+        }
+        if delivered < refusals.len() {
+            left.first_time.get_or_insert_with(|| self.clock.wall());
+        }
+        let events = left.batch.events().iter().zip(refusals);
+        let failed = events.filter(|(_, refusal)| !stays(**refusal));
+        let failed = failed.filter_map(|(event, refusal)| Some((event, &(*refusal)?.failure)));
+        self.failures.delivery(failed, left.attempts, left.first_time);
+
+        let mut places = refusals.iter();
+        let rest = left.batch.split_off(|_| places.next().is_some_and(|refusal| stays(*refusal)));
+        // The tokens of what is settled go with the batch that it was in.
+        let settled = std::mem::replace(&mut left.batch, rest);
+        self.buffer.settle(left.receipt, settled.len());
+        if left.batch.is_empty() { Step::Done } else { Step::Again(hint(refusals)) }
+    }
+
+    /// The first failure of a kind is said aloud; the statistics have the others.
+    fn warn_of(&self, failure: &Failure) {
+        let Failure { category, reason } = failure;
+        let sink = &self.account.stage;
+        let mut warned_of = self.warned_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned_of.insert(category) {
+            tracing::warn!(sink, category, "an attempt failed and will be made again: {reason}");
+        } else {
+            tracing::debug!(sink, category, "an attempt failed: {reason}");
+        }
+    }
+
+    fn stop_sending(&self) {
+        self.is_closed.store(true, Relaxed);
+        if self.buffer.outlasts_the_run() {
+            self.buffer.stop_handing_out();
+        }
+    }
+
+    /// Leaves events in a buffer that outlasts the run, or makes them dead letters.
+    pub(super) fn keep(&self, left: &Undelivered) {
+        if self.buffer.outlasts_the_run() {
+            return;
+        }
+        keep_undelivered(&self.failures, left.batch.events(), left.attempts, left.first_time);
+        self.buffer.settle(left.receipt, left.batch.len());
+    }
+
+    /// Drops events for which there is no receiver any more. They were not delivered, so their
+    /// source is not told that they were.
+    pub(super) fn drop_closed(&self, left: &Undelivered) {
+        left.batch.withhold();
+        self.account.drop_events("sink_closed", left.batch.len());
+        self.buffer.settle(left.receipt, left.batch.len());
+    }
+}
+
+/// Makes dead letters of events that a run had no time to send.
+pub(super) fn keep_undelivered(
+    failures: &Failures,
+    events: &[Event],
+    attempts: u32,
+    first_time: Option<Timestamp>,
+) {
+    let failure = Failure::new(UNDELIVERED, "the run ended before they could be delivered");
+    failures.delivery(events.iter().map(|event| (event, &failure)), attempts, first_time);
+}
+
+/// The category of events that a run had no time to send.
+pub const UNDELIVERED: &str = "undelivered";
+
+/// Whether the receiver is there: it took something, or said that it never will.
+fn is_answer(outcome: &Outcome, events: usize) -> bool {
+    match outcome {
+        Outcome::Delivered | Outcome::Closed => true,
+        Outcome::Except(failed) => {
+            failed.len() < events || !failed.iter().all(|(_, refusal)| is_transient(refusal))
+        }
+        Outcome::Refused(refusal) => !is_transient(refusal),
+    }
+}
+
+fn is_transient(refusal: &Refusal) -> bool {
+    refusal.retry != Retry::Never
+}
+
+/// The longest time that the receiver asks for.
+fn hint(refusals: &[Option<&Refusal>]) -> Option<Duration> {
+    let asked = refusals.iter().flatten().filter_map(|refusal| match refusal.retry {
+        Retry::After(wait) => Some(wait),
+        Retry::Later | Retry::Never => None,
+    });
+    asked.max()
+}

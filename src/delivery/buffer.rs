@@ -1,0 +1,58 @@
+//! Where events wait for their sink. Memory and disk are two of one kind.
+
+use async_trait::async_trait;
+
+use crate::event::Batch;
+
+/// Batches between a graph and the lanes that send them, first in, first out; bounded, counting
+/// what is being sent until its fate is known.
+#[async_trait]
+pub(super) trait Buffer: Send + Sync {
+    /// Takes a batch in. When there is no room it waits, or something is dropped and counted.
+    async fn put(&self, batch: Batch);
+
+    /// Nothing is put in any more.
+    fn end(&self);
+
+    /// What comes next; none at the end, or when nothing is handed out any more. Cancel safe.
+    async fn next(&self) -> Option<Held>;
+
+    /// The fate of so many events of a batch is known, and entered in the account.
+    fn settle(&self, receipt: Receipt, events: usize);
+
+    /// Whether what it holds outlasts the run.
+    fn outlasts_the_run(&self) -> bool;
+
+    /// Hands nothing out any more; only asked of one that outlasts the run.
+    fn stop_handing_out(&self);
+
+    /// Does what has to be done beside the calls above, until all is settled, or kept.
+    async fn drive(&self);
+}
+
+/// A batch, or a part of one, that was handed out.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) batch: Batch,
+    pub(super) receipt: Receipt,
+}
+
+/// By what a buffer knows a batch that it handed out; its parts have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub(super) number: u64,
+    pub(super) bytes_per_event: u64,
+}
+
+/// How many events of a batch are looked at to tell how large it is.
+const MEASURED_EVENTS: usize = 16;
+
+/// About how many bytes of memory an event of this batch takes up: the mean of up to 16 that are
+/// spread evenly over it, so that the cost is that of a batch and not of its events.
+pub(super) fn bytes_per_event(batch: &Batch) -> u64 {
+    let step = batch.len().div_ceil(MEASURED_EVENTS).max(1);
+    let measured = batch.events().iter().step_by(step);
+    let (count, bytes) =
+        measured.fold((0, 0), |(count, bytes), event| (count + 1, bytes + event.memory_bytes()));
+    (bytes / count.max(1)) as u64
+}
