@@ -1,8 +1,8 @@
 //! Runs a graph: a task per stream end, signals, the order of draining, the report.
 
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -79,16 +79,25 @@ impl Run {
         }
         let clock = self.monitor.clock;
         let is_overdue = AtomicBool::new(false);
+        // Event time stands still from a stop on, however long draining takes.
+        let stopped_at = OnceLock::new();
+        let now = || stopped_at.get().copied().unwrap_or_else(|| clock.now());
+        let stopped = async {
+            self.control.reached(Phase::Draining).await;
+            stopped_at.get_or_init(|| clock.now());
+            std::future::pending::<()>().await;
+        };
         let drained = tokio::select! {
             () = join_all(&mut tasks, &self.control) => true,
             () = give_up(&self.control, self.drain_timeout, &is_overdue) => false,
-            () = self.checkpoints.keep(|| clock.now()) => false,
+            () = self.checkpoints.keep(now) => false,
+            () = stopped => false,
         };
         if !drained {
             tasks.shutdown().await;
         } else if self.control.errors().is_empty() {
             let ended = self.control.phase() == Phase::Running;
-            let time = if ended { self.end.unwrap_or(clock.now()) } else { clock.now() };
+            let time = self.end.filter(|_| ended).unwrap_or_else(now);
             if let Err(error) = self.checkpoints.finish(time, ended).await {
                 self.control.fail(error);
             }

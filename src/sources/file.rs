@@ -5,6 +5,7 @@ mod input;
 mod lines;
 mod reader;
 mod reorder;
+mod resume;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
@@ -15,7 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use self::reader::{Chunk, FileReader, ReadBatch, ResumePoint};
+use self::reader::{Chunk, FileReader, ReadBatch};
+use self::resume::ResumePoint;
 use super::records::Format;
 use crate::clock::Clock;
 use crate::component::{BuildContext, Kind, Settings};
@@ -29,6 +31,9 @@ use crate::stage::{Feed, Source, SourceContext, Stage, StageError, State};
 /// A line that is an envelope (it has `event_type` and `payload`) is an event as it stands; any
 /// other JSON object becomes the payload of a new event. Empty lines are skipped, line ends may be
 /// those of Windows, and gzip is recognised.
+///
+/// With `state:`, a run goes on at the line that the run before it came to, with the same ids.
+/// Stdin and pipes cannot be gone back to: what was read ahead of them when a run is stopped is gone.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {

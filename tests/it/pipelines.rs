@@ -7,6 +7,8 @@ use std::process::Command;
 use engine::retail::{EventType, schema};
 use serde_json::Value;
 
+use crate::harness::Test;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -87,6 +89,35 @@ fn quickstart_streams_correlated_events_that_keep_the_contract() {
     let sales: Vec<_> = of_type(&events, "inventory_updated");
     assert!(sales.len() > 500);
     assert_caused(&events, &sales);
+}
+
+#[test]
+fn what_the_webhook_sends_its_receiver_gets_once() {
+    let receiver = root().join("pipelines/webhook_receiver.yaml");
+    let sender = root().join("pipelines/webhook.yaml");
+    let [receiver, sender] = [&receiver, &sender].map(|path| path.to_str().unwrap());
+    let any_port = ["--set", "sources.hook.with.listen=127.0.0.1:0"];
+    let (receiving, mut stdout) = Test::new(&["run", receiver, any_port[0], any_port[1]]).start();
+    let line = receiving.wait_for_line("listening at http://");
+    let (_, address) = line.split_once("http://").unwrap();
+    let url = format!("http://{}", address.split_whitespace().next().unwrap());
+    let sent = Test::new(&["run", sender, "--speed", "max", "--events", "5000"])
+        .env("WEBHOOK_URL", &url)
+        .start();
+    // Both work at once, so what comes out has to be read meanwhile.
+    let lines: Vec<Value> = (0..5000)
+        .map(|_| {
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+            serde_json::from_str(&line).unwrap()
+        })
+        .collect();
+    sent.0.end(String::new()).exits(0).says("5 000 delivered: the accounts add up");
+    receiving.signal("INT");
+    receiving.end(String::new()).exits(0).says("5 000 delivered: the accounts add up");
+    assert_keeps_the_contract(&lines);
+    let ids: BTreeSet<&str> = lines.iter().map(|it| it["trace_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 5000);
 }
 
 #[test]

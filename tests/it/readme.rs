@@ -118,10 +118,21 @@ sinks: { out: { type: blackhole, inputs: [days] } }
 }
 
 #[test]
+fn the_defaults_on_the_page_on_delivery_are_the_defaults() {
+    let page = include_str!("../../docs/delivery.md");
+    let environment = engine::spec::Environment::default();
+    let spec = blocks_of(page, "yaml")[0];
+    let document = engine::spec::Document::parse("page.yaml", spec, "", &environment).unwrap();
+    let delivery: engine::spec::DeliverySettings =
+        serde_json::from_value(document.value("/sinks/hook/delivery")).unwrap();
+    assert_eq!(delivery, engine::spec::DeliverySettings::default());
+}
+
+#[test]
 fn every_command_of_the_page_on_dead_letters_does_what_it_says() {
     let page = include_str!("../../docs/delivery.md");
     let folder = tempfile::tempdir().unwrap();
-    let [_, pipeline, chaos] = blocks_of(page, "yaml")[..] else { panic!("three specs") };
+    let [_, _, pipeline, chaos] = blocks_of(page, "yaml")[..] else { panic!("four specs") };
     std::fs::write(folder.path().join("tills.yaml"), pipeline).unwrap();
     let sources = "sources: { stores: { type: retail_mix } }\n";
     std::fs::write(folder.path().join("chaos.yaml"), format!("{sources}{chaos}")).unwrap();

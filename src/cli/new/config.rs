@@ -16,6 +16,8 @@ pub(super) struct Config {
     pub(super) source: BTreeMap<&'static str, u64>,
     /// Settings of the batcher.
     pub(super) batcher: BTreeMap<&'static str, u64>,
+    /// Settings of the sink's delivery, by their block and name.
+    pub(super) delivery: BTreeMap<&'static str, BTreeMap<&'static str, Value>>,
     /// Whether events that fail are not kept.
     pub(super) dead_letters_off: bool,
     /// What has no place in a pipeline, and what is not known.
@@ -29,6 +31,8 @@ enum Becomes {
     Source(&'static str),
     /// A whole number among the batcher's.
     Batcher(&'static str),
+    /// A setting in a block of the sink's delivery.
+    Delivery(&'static str, &'static str, Type),
     /// Whether dead letters are kept.
     DeadLetters,
     /// Nothing yet; why.
@@ -37,7 +41,13 @@ enum Becomes {
     Secret(&'static str),
 }
 
-const NO_DELIVERY: &str = "sinks have no delivery settings in this version";
+/// What a value has to be.
+#[derive(Clone, Copy)]
+enum Type {
+    Whole,
+    Number,
+    Flag,
+}
 
 /// Every key that a configuration may have.
 const KEYS: [(&str, Becomes); 19] = [
@@ -61,10 +71,16 @@ const KEYS: [(&str, Becomes); 19] = [
         "/stream/hub",
         Becomes::Nothing("there is no `event_hubs` sink in this version: events go to the console"),
     ),
-    ("/realtime/retry_attempts", Becomes::Nothing(NO_DELIVERY)),
-    ("/realtime/backoff_multiplier", Becomes::Nothing(NO_DELIVERY)),
-    ("/realtime/circuit_breaker_enabled", Becomes::Nothing(NO_DELIVERY)),
-    ("/realtime/max_buffer_size", Becomes::Nothing(NO_DELIVERY)),
+    ("/realtime/retry_attempts", Becomes::Delivery("retry", "attempts", Type::Whole)),
+    (
+        "/realtime/backoff_multiplier",
+        Becomes::Delivery("retry", "backoff_multiplier", Type::Number),
+    ),
+    (
+        "/realtime/circuit_breaker_enabled",
+        Becomes::Delivery("circuit_breaker", "enabled", Type::Flag),
+    ),
+    ("/realtime/max_buffer_size", Becomes::Delivery("buffer", "max_events", Type::Whole)),
     (
         "/realtime/monitoring_interval",
         Becomes::Nothing("the log says every 30 s how a run is doing"),
@@ -106,12 +122,22 @@ impl Config {
             Becomes::Batcher(setting) => {
                 self.batcher.insert(setting, whole_number(document, pointer, &value)?);
             }
+            Becomes::Delivery(block, setting, expected) => {
+                let value = typed(document, pointer, value, expected)?;
+                let is_zero_attempts = setting == "attempts" && value == 0;
+                let value = if is_zero_attempts { 1.into() } else { value };
+                self.delivery.entry(block).or_default().insert(setting, value);
+                if is_zero_attempts {
+                    let remark = Problem::warning(format!("`{key}` 0 became `attempts: 1`"));
+                    return Ok(Some(
+                        remark.at(document.place(pointer)).help(
+                            "attempts count sends in all, and an event is sent once at least",
+                        ),
+                    ));
+                }
+            }
             Becomes::DeadLetters => {
-                let kept = value.as_bool().ok_or_else(|| {
-                    Problem::error(format!("`{key}` is neither true nor false"))
-                        .at(document.place(pointer))
-                })?;
-                self.dead_letters_off = !kept;
+                self.dead_letters_off = typed(document, pointer, value, Type::Flag)? == false;
             }
             Becomes::Nothing(why) => {
                 let remark = Problem::warning(format!("`{key}` has no place in the pipeline yet"));
@@ -128,6 +154,21 @@ impl Config {
         }
         Ok(None)
     }
+}
+
+fn typed(
+    document: &Document,
+    pointer: &str,
+    value: Value,
+    expected: Type,
+) -> Result<Value, Problem> {
+    let (fits, wrong) = match expected {
+        Type::Whole => (value.is_u64(), "is not a whole number"),
+        Type::Number => (value.is_number(), "is not a number"),
+        Type::Flag => (value.is_boolean(), "is neither true nor false"),
+    };
+    let problem = || Problem::error(format!("`{}` {wrong}", key_of(pointer)));
+    if fits { Ok(value) } else { Err(problem().at(document.place(pointer))) }
 }
 
 fn whole_number(document: &Document, pointer: &str, value: &Value) -> Result<u64, Problem> {

@@ -76,6 +76,14 @@ sinks:
         size = batcher("max_batch_size", 256),
         timeout = batcher("batch_timeout_ms", 1000),
     );
+    if !config.delivery.is_empty() {
+        yaml.push_str("    delivery:\n");
+    }
+    for (block, settings) in &config.delivery {
+        let settings: Vec<String> =
+            settings.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let _ = writeln!(yaml, "      {block}: {{ {} }}", settings.join(", "));
+    }
     if config.dead_letters_off {
         yaml.push_str(
             "\ndead_letter: off                # events that a stage fails on are counted only\n",
