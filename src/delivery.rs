@@ -17,6 +17,7 @@ mod memory;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod unsent;
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -37,8 +38,8 @@ use crate::retail::Random;
 use crate::spec::{BufferType, DeliverySettings};
 use crate::stage::Sink;
 
-pub use attempt::UNDELIVERED;
 pub use chaos::Chaos;
+pub use unsent::UNDELIVERED;
 
 use attempt::Attempts;
 use backoff::Backoff;
@@ -80,7 +81,7 @@ impl Delivery {
     ) -> (impl Future<Output = ()> + Send, impl Future<Output = ()> + Send) {
         let buffer = self.buffer();
         let taken_in = take_in(input, buffer.clone());
-        (taken_in, self.send(buffer))
+        (taken_in, self.send(EndOfSending(buffer)))
     }
 
     fn buffer(&self) -> Arc<dyn Buffer> {
@@ -97,17 +98,22 @@ impl Delivery {
         }
     }
 
-    async fn send(self, buffer: Arc<dyn Buffer>) {
+    async fn send(self, end: EndOfSending) {
+        let buffer = end.0.clone();
         let Self { sink, settings, account, failures, control, clock, seed, .. } = self;
         let attempts =
             Attempts::new(sink, &settings, buffer.clone(), account, failures, control, clock);
-        attempts.open().await;
         let (streams, dealt) = lanes(&buffer, settings.lanes.get());
         let lanes = streams.into_iter().zip(0..).map(|(stream, number)| {
             let backoff = Backoff::new(&settings.retry, Random::new(seed, number));
             Lane::new(&attempts, backoff).send(stream)
         });
-        tokio::join!(buffer.drive(), dealt, join_all(lanes));
+        // A sink that takes its time to open holds up what is sent, and not what is kept.
+        let sent = async {
+            attempts.open().await;
+            tokio::join!(dealt, join_all(lanes));
+        };
+        tokio::join!(buffer.drive(), sent);
         attempts.close().await;
     }
 }
@@ -130,6 +136,15 @@ struct EndOfInput(Arc<dyn Buffer>);
 impl Drop for EndOfInput {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+/// Tells a buffer that nothing is taken out any more, also where the sink panicked.
+struct EndOfSending(Arc<dyn Buffer>);
+
+impl Drop for EndOfSending {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile};
+use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile, SnapshotLock};
 use crate::clock::{Clock, Speed};
 use crate::component::Component;
 use crate::control::Control;
@@ -85,10 +85,11 @@ impl Engine {
     /// Wires the pipeline; event time begins now. Belongs in a tokio runtime.
     pub fn prepare(&self, control: Control) -> Result<Run, Problems> {
         let settings = &self.plan.spec.clock;
+        let lock = self.lock_state()?;
         let before = self.snapshot()?;
         let clock = self.clock(before.as_ref());
         let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
-        let checkpoints = self.checkpoints(before, clock)?;
+        let checkpoints = self.checkpoints(lock, before, clock)?;
         let around = Surroundings {
             clock,
             end: settings.end(leg),
@@ -99,6 +100,9 @@ impl Engine {
             control,
             entries: None,
         };
+        for letters in around.own_dead_letters.values().chain([&around.dead_letters]) {
+            checkpoints.sync_before(letters.clone());
+        }
         let graph = Graph::wire(&self.plan, &around)?;
         self.refuse_misfits(&checkpoints.misfits())?;
         Ok(Run::new(graph, &around, self.drain_timeout))
@@ -115,6 +119,13 @@ impl Engine {
         let is_live = settings.start.is_none() && speed == Speed::Factor(1.0);
         Clock::new(Some(before.start), speed, settings.catch_up || is_live)
             .going_on_from(before.time)
+    }
+
+    /// Keeps other engines from the state, before it is looked at.
+    fn lock_state(&self) -> Result<Option<SnapshotLock>, Problems> {
+        let settings = self.plan.spec.state.as_ref();
+        let lock = settings.map(|settings| SnapshotFile::new(&settings.path).lock());
+        lock.transpose().map_err(|error| self.state_problem(error))
     }
 
     /// What the run before this one left.
@@ -138,10 +149,17 @@ impl Engine {
         }
     }
 
-    fn checkpoints(&self, before: Option<Snapshot>, clock: Clock) -> Result<Checkpoints, Problems> {
-        let Some(settings) = &self.plan.spec.state else { return Ok(Checkpoints::off()) };
+    fn checkpoints(
+        &self,
+        lock: Option<SnapshotLock>,
+        before: Option<Snapshot>,
+        clock: Clock,
+    ) -> Result<Checkpoints, Problems> {
+        let (Some(settings), Some(lock)) = (&self.plan.spec.state, lock) else {
+            return Ok(Checkpoints::off());
+        };
         let before = before.unwrap_or_else(|| Snapshot::new(clock.start(), self.plan.identity()));
-        Checkpoints::new(SnapshotFile::new(&settings.path), settings.interval.0, before)
+        Checkpoints::new(SnapshotFile::new(&settings.path), lock, settings.interval.0, before)
             .map_err(|error| self.state_problem(error))
     }
 

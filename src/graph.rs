@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::control::{Control, Phase};
 use crate::dead_letter::{DeadLetters, Failures};
 use crate::delivery::{Chaos, Delivery};
-use crate::event::{BATCH_EVENTS, Batch, Event, Ledger, Timestamp, mix};
+use crate::event::{BATCH_EVENTS, Batch, Event, Timestamp, mix};
 use crate::kind::Kind;
 use crate::monitor::Account;
 use crate::plan::{Plan, PlannedStage, RunId};
@@ -83,7 +83,7 @@ impl Graph {
     /// Wires a plan: each stage to its inputs, a task wherever streams part or end.
     pub fn wire(plan: &Plan, around: &Surroundings) -> Result<Self, Problems> {
         let mut wiring = Wiring::new(plan, around);
-        let mut budget = Budget::new(around.events, &around.checkpoints);
+        let mut budget = Budget::new(around.events, &around.checkpoints, &around.control);
         for (place, planned) in plan.stages.iter().enumerate() {
             let cx = wiring.context(place);
             let input = wiring.input_of(place)?;
@@ -167,7 +167,9 @@ impl<'a> Wiring<'a> {
     /// A stage's part in the checkpoints, or that of something in front of it.
     fn checkpoint(&self, planned: &PlannedStage, part: &str) -> StageCheckpoint {
         let spec = self.plan.fingerprint(planned);
-        self.around.checkpoints.stage(&format!("{}{part}", planned.name), &spec)
+        let checkpoint = self.around.checkpoints.stage(&format!("{}{part}", planned.name), &spec);
+        self.around.control.watch_over(checkpoint.ledger().clone());
+        checkpoint
     }
 
     fn remainder(&self) -> Remainder {
@@ -175,10 +177,9 @@ impl<'a> Wiring<'a> {
     }
 
     fn memory(&self, planned: &PlannedStage) -> Memory {
-        let ledger = Ledger::new();
-        self.around.control.watch_over(ledger.clone());
+        let is_new_leg = self.around.checkpoints.is_new_leg();
         let checkpoint = self.checkpoint(planned, "");
-        Memory { checkpoint, ledger, control: self.around.control.clone() }
+        Memory { checkpoint, is_new_leg, control: self.around.control.clone() }
     }
 
     /// A state that a stage cannot go on from.
@@ -195,31 +196,23 @@ impl<'a> Wiring<'a> {
         cx: &StageContext,
         enough: Enough,
     ) -> BatchStream {
-        let ledger = Ledger::new();
-        self.around.control.watch_over(ledger.clone());
         let run = self.run_id(place);
         let planned = &self.plan.stages[place];
+        let checkpoint = self.checkpoint(planned, "");
         let (hold, done) = Hold::new();
         self.graph.tasks.push(done.boxed());
         let context = SourceContext {
             stage: planned.name.clone(),
             clock: self.around.clock,
             end: self.around.end,
-            ledger,
+            ledger: checkpoint.ledger().clone(),
             trace_ids: self.plan.trace_ids(planned, run),
             failures: cx.failures.clone(),
             batch_events: BATCH_EVENTS,
             holds: hold.holds(),
         };
         let (control, account) = (self.around.control.clone(), Arc::clone(&cx.account));
-        let batches = feed(
-            source,
-            context,
-            self.checkpoint(planned, ""),
-            self.around.control.clone(),
-            enough,
-            hold,
-        );
+        let batches = feed(source, context, checkpoint, self.around.control.clone(), enough, hold);
         batches
             .scan((), move |(), batch| {
                 let batch = batch.map_err(|error| {
@@ -252,7 +245,7 @@ impl<'a> Wiring<'a> {
                 merge(inputs, planned.idle_timeout, checkpoint, self.remainder(), account)
                     .map_err(|error| self.stale(planned, &error))?
             }
-            (_, Order::Arrival) => as_they_come(inputs),
+            (_, Order::Arrival) => as_they_come(inputs, planned.idle_timeout),
         };
         let account = Arc::clone(&self.graph.accounts[place]);
         Ok(input.inspect(move |batch| account.receive(batch)).boxed())
@@ -357,7 +350,6 @@ fn feed(
     async_stream::try_stream! {
         // Until here the source may ask that the run waits for it.
         let _hold = hold;
-        let ledger = cx.ledger.clone();
         let mut stopped = Box::pin(async move {
             tokio::select! {
                 () = control.reached(Phase::Draining) => {}
@@ -380,12 +372,12 @@ fn feed(
                     yield batch;
                 }
                 Err(number) => {
-                    checkpoint.note(number, || feed.state(), Some(&ledger));
+                    checkpoint.note(number, || feed.state());
                     yield Batch::barrier(number, watermark);
                 }
             }
         }
-        checkpoint.note_end(|| feed.state(), Some(&ledger));
+        checkpoint.note_end(|| feed.state());
     }
 }
 

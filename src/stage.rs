@@ -242,7 +242,9 @@ pub trait Sink: Send + Sync {
     }
 
     /// Writes a batch and says what became of it. A batch that is reported as delivered is with
-    /// the receiver.
+    /// the receiver. A sink that makes several requests of a batch returns [`Outcome::Partly`]
+    /// after each, so that the time of an attempt bounds one request, and none that was answered
+    /// is made again.
     async fn write(&self, batch: &Batch) -> Outcome;
 
     /// Finishes what is half done. Called once after the last write.
@@ -280,6 +282,15 @@ pub enum Outcome {
     Delivered,
     /// All of it but these, by their place in the batch (ascending).
     Except(Vec<(usize, Refusal)>),
+    /// The fate of the first `decided` is known, at least one: they are with the receiver but for
+    /// these, none of which is to be sent again. What is behind them was not sent yet; it is
+    /// written next, and nothing has failed.
+    Partly {
+        /// How many, from the first.
+        decided: usize,
+        /// Those that were not taken, by their place in the batch (ascending).
+        failed: Vec<(usize, Refusal)>,
+    },
     /// Nothing of it, as far as is known.
     Refused(Refusal),
     /// Nothing can be written any more: the receiver is gone, as a closed pipe is. The run ends

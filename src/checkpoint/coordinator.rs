@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::snapshot::{Snapshot, SnapshotFile, SnapshotLock, StageSnapshot};
+use crate::dead_letter::DeadLetters;
 use crate::event::{Ledger, Timestamp};
 use crate::state::State;
 
@@ -25,6 +26,8 @@ struct Shared {
     stages: Mutex<BTreeMap<String, Entry>>,
     /// Held for as long as this run may write the snapshot.
     _lock: SnapshotLock,
+    /// Dead letters that have to be on the disk before a snapshot that lies behind them is.
+    letters: Mutex<Vec<DeadLetters>>,
     /// Wakes the coordinator when a stage noted something.
     noted: Notify,
     /// The checkpoint whose snapshot is in the file. A write that nobody waits for any more still
@@ -45,8 +48,9 @@ struct Entry {
 #[derive(Clone, Debug)]
 struct Note {
     state: State,
-    /// The tokens whose fate has to be known before the state may be gone on from.
-    before: Option<(Ledger, u64)>,
+    /// The tokens before this mark have to be resolved before the state may be gone on from.
+    ledger: Ledger,
+    mark: u64,
 }
 
 /// A stage's part in the checkpoints.
@@ -55,6 +59,7 @@ pub struct StageCheckpoint {
     name: String,
     shared: Option<Arc<Shared>>,
     wanted: Option<watch::Receiver<u64>>,
+    ledger: Ledger,
 }
 
 impl Checkpoints {
@@ -65,12 +70,13 @@ impl Checkpoints {
 
     /// Snapshots go to a file, an interval of wall time after each other; the run goes on from
     /// `before`, which is written at once: if it crashes, the next run is the same one again.
+    /// The lock is one of the file's, taken before `before` was read from it.
     pub fn new(
         file: SnapshotFile,
+        lock: SnapshotLock,
         interval: Duration,
         mut before: Snapshot,
     ) -> Result<Self, String> {
-        let lock = file.lock()?;
         before.starts += 1;
         file.write(&before)?;
         let wanted = watch::Sender::new(before.checkpoint);
@@ -83,6 +89,7 @@ impl Checkpoints {
             wanted,
             stages,
             _lock: lock,
+            letters: Mutex::default(),
             noted,
             written,
         }))))
@@ -93,17 +100,25 @@ impl Checkpoints {
         self.0.is_some()
     }
 
+    /// Has these dead letters brought to the disk before each snapshot.
+    pub fn sync_before(&self, letters: DeadLetters) {
+        if let Some(shared) = &self.0 {
+            shared.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letters);
+        }
+    }
+
     /// The part of a stage, or of something in front of it that has a name of its own. `spec` tells
     /// what is written about it from another version.
     pub fn stage(&self, name: &str, spec: &str) -> StageCheckpoint {
         let name = name.to_owned();
         let Some(shared) = self.0.clone() else {
-            return StageCheckpoint { name, shared: None, wanted: None };
+            return StageCheckpoint { name, shared: None, wanted: None, ledger: Ledger::new() };
         };
         let entry = Entry { spec: spec.to_owned(), at_barrier: None, at_end: None };
-        shared.stages().insert(name.clone(), entry);
+        let other = shared.stages().insert(name.clone(), entry);
+        debug_assert!(other.is_none(), "`{name}` has two parts in the checkpoints");
         let wanted = Some(shared.wanted.subscribe());
-        StageCheckpoint { name, shared: Some(shared), wanted }
+        StageCheckpoint { name, shared: Some(shared), wanted, ledger: Ledger::new() }
     }
 
     /// What does not fit: stages that remember something and are others now, or gone, or new.
@@ -122,7 +137,9 @@ impl Checkpoints {
                 Some(_) => {}
             }
         }
-        let new = stages.keys().filter(|name| !before.contains_key(*name));
+        // What is no stage of the spec, such as a bound on events, comes and goes with the run.
+        let is_stage = |name: &&String| !name.starts_with('/');
+        let new = stages.keys().filter(is_stage).filter(|name| !before.contains_key(*name));
         misfits.extend(new.map(|name| format!("`{name}` is new")));
         misfits
     }
@@ -130,6 +147,11 @@ impl Checkpoints {
     /// How often the pipeline was gone on with since its beginning.
     pub fn restarts(&self) -> u64 {
         self.0.as_ref().map_or(0, |shared| shared.before.starts - 1)
+    }
+
+    /// Whether the run that this one goes on from had ended by itself.
+    pub fn is_new_leg(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.before.ended)
     }
 
     /// Whether something of this name is gone on from.
@@ -156,8 +178,7 @@ impl Checkpoints {
         let Some(shared) = &self.0 else { return Ok(()) };
         let checkpoint = *shared.wanted.borrow() + 1;
         let Some(notes) = shared.notes(checkpoint) else { return Ok(()) };
-        let mut marks = notes.values().filter_map(|(_, note)| note.before.as_ref());
-        if !marks.all(|(ledger, mark)| ledger.is_settled(*mark)) {
+        if !notes.values().all(|(_, note)| note.ledger.is_settled(note.mark)) {
             return Ok(());
         }
         shared.write(checkpoint, time, ended, notes).await
@@ -176,8 +197,8 @@ impl Shared {
     async fn take(&self, checkpoint: u64, time: Timestamp) -> Result<(), String> {
         self.wanted.send_replace(checkpoint);
         let notes = self.gather(checkpoint).await;
-        for (ledger, mark) in notes.values().filter_map(|(_, note)| note.before.as_ref()) {
-            ledger.settled(*mark).await;
+        for (_, note) in notes.values() {
+            note.ledger.settled(note.mark).await;
         }
         self.write(checkpoint, time, false, notes).await
     }
@@ -222,9 +243,13 @@ impl Shared {
         snapshot.leg = self.before.next_leg();
         snapshot.stages = notes.into_iter().map(stage).collect();
         let (file, written) = (self.file.clone(), Arc::clone(&self.written));
+        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let replace = move || {
             let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
             if *written < checkpoint {
+                for letters in &letters {
+                    letters.sync().map_err(|error| format!("cannot sync dead letters: {error}"))?;
+                }
                 file.write(&snapshot)?;
                 *written = checkpoint;
             }
@@ -261,11 +286,16 @@ impl StageCheckpoint {
         std::future::pending().await
     }
 
-    /// Notes the state at the barrier of a checkpoint; `ledger` has issued the tokens of the events
-    /// that the stage itself brought in before it.
-    pub fn note(&self, checkpoint: u64, state: impl FnOnce() -> State, ledger: Option<&Ledger>) {
+    /// Issues the tokens of events that the stage itself brings in: the state may be gone on from
+    /// only when the fate of those that it gave before is known.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Notes the state at the barrier of a checkpoint.
+    pub fn note(&self, checkpoint: u64, state: impl FnOnce() -> State) {
         let Some(shared) = &self.shared else { return };
-        let note = Note::new(state(), ledger);
+        let note = Note::new(state(), &self.ledger);
         if let Some(entry) = shared.stages().get_mut(&self.name) {
             entry.at_barrier = Some((checkpoint, note));
         }
@@ -273,9 +303,9 @@ impl StageCheckpoint {
     }
 
     /// Notes the state at the end of the stream.
-    pub fn note_end(&self, state: impl FnOnce() -> State, ledger: Option<&Ledger>) {
+    pub fn note_end(&self, state: impl FnOnce() -> State) {
         let Some(shared) = &self.shared else { return };
-        let note = Note::new(state(), ledger);
+        let note = Note::new(state(), &self.ledger);
         if let Some(entry) = shared.stages().get_mut(&self.name) {
             entry.at_end = Some(note);
         }
@@ -284,8 +314,8 @@ impl StageCheckpoint {
 }
 
 impl Note {
-    fn new(state: State, ledger: Option<&Ledger>) -> Self {
-        Self { state, before: ledger.map(|ledger| (ledger.clone(), ledger.mark())) }
+    fn new(state: State, ledger: &Ledger) -> Self {
+        Self { state, ledger: ledger.clone(), mark: ledger.mark() }
     }
 }
 
@@ -298,7 +328,7 @@ mod tests {
     fn checkpoints(folder: &tempfile::TempDir) -> (Checkpoints, SnapshotFile) {
         let file = SnapshotFile::new(folder.path().join("state"));
         let before = Snapshot::new(Timestamp::from_millis(0), "42".to_owned());
-        (Checkpoints::new(file.clone(), INTERVAL, before).unwrap(), file)
+        (Checkpoints::new(file.clone(), file.lock().unwrap(), INTERVAL, before).unwrap(), file)
     }
 
     fn state_of(file: &SnapshotFile, stage: &str) -> Option<u8> {
@@ -316,14 +346,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (checkpoints, file) = checkpoints(&folder);
         let (mut source, rule) = (checkpoints.stage("source", "a"), checkpoints.stage("rule", "b"));
-        let ledger = Ledger::new();
-        let token = ledger.issue(serde_json::Value::Null);
+        let token = source.ledger().issue(serde_json::Value::Null);
         let mut attempt = take(&checkpoints);
         assert!(futures::poll!(&mut attempt).is_pending());
         assert_eq!(source.due().await, 1);
-        source.note(1, || State::of(&1), Some(&ledger));
+        source.note(1, || State::of(&1));
         assert!(futures::poll!(&mut attempt).is_pending(), "the rule has not seen the barrier");
-        rule.note(1, || State::of(&2), None);
+        rule.note(1, || State::of(&2));
         assert!(futures::poll!(&mut attempt).is_pending(), "an event is on its way");
         assert_eq!(state_of(&file, "source"), None);
         drop(token);
@@ -339,12 +368,12 @@ mod tests {
         let mut attempt = take(&checkpoints);
         assert!(futures::poll!(&mut attempt).is_pending());
         let checkpoint = source.due().await;
-        source.note(checkpoint, || State::of(&1), None);
-        source.note_end(|| State::of(&9), None);
-        rule.note(checkpoint, || State::of(&1), None);
+        source.note(checkpoint, || State::of(&1));
+        source.note_end(|| State::of(&9));
+        rule.note(checkpoint, || State::of(&1));
         attempt.await.unwrap();
         assert_eq!(state_of(&file, "source"), Some(1));
-        rule.note_end(|| State::of(&9), None);
+        rule.note_end(|| State::of(&9));
         checkpoints.finish(Timestamp::from_millis(9), true).await.unwrap();
         assert_eq!((state_of(&file, "source"), state_of(&file, "rule")), (Some(9), Some(9)));
     }
@@ -354,9 +383,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (checkpoints, file) = checkpoints(&folder);
         let source = checkpoints.stage("source", "a");
-        let ledger = Ledger::new();
-        let _lost = ledger.issue(serde_json::Value::Null);
-        source.note_end(|| State::of(&1), Some(&ledger));
+        let _lost = source.ledger().issue(serde_json::Value::Null);
+        source.note_end(|| State::of(&1));
         checkpoints.finish(Timestamp::from_millis(9), true).await.unwrap();
         assert_eq!(state_of(&file, "source"), None);
     }

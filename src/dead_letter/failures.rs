@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::queue::{Content, DeadLetter, DeadLetters, Disposition};
+use super::queue::{Content, DeadLetter, DeadLetters, Disposition, Written};
 use crate::control::Control;
 use crate::event::{Event, Timestamp};
 use crate::failure::Failure;
@@ -30,14 +30,14 @@ impl Failures {
     /// Takes the events of a batch that cannot go on, in one write.
     pub fn events<'a>(&self, failed: impl IntoIterator<Item = (&'a Event, &'a Failure)>) {
         let letter = |(event, failure)| self.letter(Content::Event(event), failure);
-        self.letters(&failed.into_iter().map(letter).collect::<Vec<_>>());
+        self.kept_or_lost(&failed.into_iter().map(letter).collect::<Vec<_>>());
     }
 
     /// Takes input that is no event; `origin` is where it came from, such as `events.ndjson:17`.
     pub fn input(&self, text: &str, origin: &str, failure: &Failure) {
         // What was never an event was not counted as one, so it begins here.
         self.account.derive(1);
-        self.letters(&[self.letter(Content::Input { text, origin }, failure)]);
+        self.kept_or_lost(&[self.letter(Content::Input { text, origin }, failure)]);
     }
 
     /// Notes a failure that belongs to no event, such as one in a timer.
@@ -48,19 +48,27 @@ impl Failures {
     }
 
     /// Takes events that were sent `attempts` times in vain, at first at `first_time`. Those of one
-    /// call are one write.
+    /// call are one write. What is kept is entered; what becomes of the others is for the caller to
+    /// say, who may have them elsewhere, or [`Self::lose`] them.
     pub fn delivery<'a>(
         &self,
         failed: impl Iterator<Item = (&'a Event, &'a Failure)>,
         attempts: u32,
         first_time: Option<Timestamp>,
-    ) {
+    ) -> Written {
         let letter = |(event, failure)| DeadLetter {
             attempts,
             first_time,
             ..self.letter(Content::Event(event), failure)
         };
-        self.letters(&failed.map(letter).collect::<Vec<_>>());
+        self.letters(&failed.map(letter).collect::<Vec<_>>())
+    }
+
+    /// Enters events that are kept nowhere, each by its failure.
+    pub fn lose<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
+        for failure in failures {
+            self.account.drop_events(failure.category, 1);
+        }
     }
 
     /// A letter about something that was tried once, just now.
@@ -68,9 +76,16 @@ impl Failures {
         DeadLetter { stage: &self.account.stage, failure, content, attempts: 1, first_time: None }
     }
 
-    fn letters(&self, letters: &[DeadLetter<'_>]) {
+    fn kept_or_lost(&self, letters: &[DeadLetter<'_>]) {
+        let kept = self.letters(letters).kept;
+        self.lose(letters[kept..].iter().map(|letter| letter.failure));
+    }
+
+    /// Writes letters and enters those that are kept. Where others cannot be, and may not be
+    /// dropped either, the run fails.
+    fn letters(&self, letters: &[DeadLetter<'_>]) -> Written {
         if letters.is_empty() {
-            return;
+            return Written { kept: 0, others: Disposition::Kept };
         }
         let stage = &self.account.stage;
         let mut said: Vec<&str> = Vec::new();
@@ -84,16 +99,13 @@ impl Failures {
             }
         }
         let written = self.dead_letters.write(letters);
-        let (kept, others) = letters.split_at(written.kept);
-        for letter in kept {
+        for letter in &letters[..written.kept] {
             self.account.dead_letter(letter.failure.category);
         }
-        for letter in others {
-            self.account.drop_events(letter.failure.category, 1);
-        }
-        if let Disposition::Full(reason) | Disposition::Error(reason) = written.others {
-            self.account.break_off(&reason);
+        if let Disposition::Full(reason) | Disposition::Error(reason) = &written.others {
+            self.account.break_off(reason);
             self.control.fail(format!("stage `{stage}`: {reason}"));
         }
+        written
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::buffer::{Buffer, Held, Receipt};
+use super::unsent::{Unsent, keep_undelivered};
 use crate::clock::Clock;
 use crate::control::{Control, Phase};
 use crate::dead_letter::Failures;
-use crate::event::{Batch, Event, Timestamp};
+use crate::event::{Batch, Timestamp};
 use crate::failure::Failure;
 use crate::monitor::Account;
 use crate::spec::{DeliverySettings, OnExhausted};
@@ -31,6 +32,8 @@ pub(super) struct Attempts {
     clock: Clock,
     /// The sink takes nothing any more.
     is_closed: AtomicBool,
+    /// Opening the sink took longer than the run; it is not to be asked anything.
+    is_stuck: AtomicBool,
     /// Categories of failures that were warned of.
     warned_of: Mutex<BTreeSet<&'static str>>,
 }
@@ -67,6 +70,8 @@ pub(super) enum Course {
 pub(super) enum Step {
     /// The fate of all events is known.
     Done,
+    /// What is left was not sent yet, and is to be sent now.
+    Next,
     /// What is left is to be sent again, after the time that the receiver asks for.
     Again(Option<Duration>),
 }
@@ -96,20 +101,32 @@ impl Attempts {
             control,
             clock,
             is_closed: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
             warned_of: Mutex::default(),
         }
     }
 
-    /// Opens the sink. Where that fails the run has failed, and nothing is sent.
+    /// Opens the sink. Where that fails the run has failed, and nothing is sent. Where it takes
+    /// longer than the run has time, it is left at that.
     pub(super) async fn open(&self) {
-        if let Err(error) = self.sink.open().await {
-            self.break_off(&error.0);
-            self.stop_sending();
+        tokio::select! {
+            biased;
+            opened = self.sink.open() => if let Err(error) = opened {
+                self.break_off(&error.0);
+                self.stop_sending();
+            },
+            () = self.control.reached(Phase::Keeping) => {
+                tracing::warn!(sink = self.account.stage, "it did not open in the time of the run");
+                self.is_stuck.store(true, Relaxed);
+            }
         }
     }
 
     /// Closes the sink, when the fate of everything is known.
     pub(super) async fn close(&self) {
+        if self.is_stuck.load(Relaxed) {
+            return;
+        }
         let is_well = self.control.errors().is_empty();
         let ended = if is_well { self.sink.close().await } else { self.sink.abandon().await };
         self.account.delivery.set_bytes_sent(self.sink.bytes_sent());
@@ -171,15 +188,16 @@ impl Attempts {
                 self.buffer.settle(left.receipt, events);
                 Step::Done
             }
-            Outcome::Except(failed) => {
-                let mut refusals: Vec<Option<&Refusal>> = vec![None; events];
-                for (place, refusal) in &failed {
-                    // A place that is not in the batch says nothing.
-                    if let Some(entry) = refusals.get_mut(*place) {
-                        *entry = Some(refusal);
-                    }
+            Outcome::Except(failed) => self.enter_refusals(left, &by_place(events, &failed)),
+            Outcome::Partly { decided, failed } => {
+                let refusals = by_place(decided.min(events), &failed);
+                let step = self.enter_refusals(left, &refusals);
+                if refusals.iter().flatten().any(|refusal| is_transient(refusal)) {
+                    return step;
                 }
-                self.enter_refusals(left, &refusals)
+                // The receiver goes on taking, and these were not refused.
+                left.attempts = 0;
+                if step == Step::Done { step } else { Step::Next }
             }
             Outcome::Refused(refusal) => self.enter_refusals(left, &vec![Some(&refusal); events]),
             Outcome::Closed => {
@@ -192,7 +210,8 @@ impl Attempts {
         }
     }
 
-    /// Delivered is what has no refusal; what has one is a dead letter or is sent again.
+    /// Delivered is what has no refusal; what has one is a dead letter or is sent again. What is
+    /// behind the refusals was not sent.
     fn enter_refusals(&self, left: &mut Undelivered, refusals: &[Option<&Refusal>]) -> Step {
         let is_exhausted = self.sends_max.is_some_and(|max| left.attempts >= max);
         let stays = |refusal: Option<&Refusal>| refusal.is_some_and(is_transient) && !is_exhausted;
@@ -211,14 +230,28 @@ impl Attempts {
         let events = left.batch.events().iter().zip(refusals);
         let failed = events.filter(|(_, refusal)| !stays(**refusal));
         let failed = failed.filter_map(|(event, refusal)| Some((event, &(*refusal)?.failure)));
-        self.failures.delivery(failed, left.attempts, left.first_time);
+        let failed: Vec<_> = failed.collect();
+        let gone = failed.len();
+        let unsent = Unsent {
+            batch: &left.batch,
+            failed,
+            attempts: left.attempts,
+            first_time: left.first_time,
+            is_refused: true,
+            may_stay: self.buffer.outlasts_the_run(),
+        };
+        let known = unsent.settle(&self.failures);
+        if known < gone {
+            // They stay in the buffer for the next run, and nothing goes past them.
+            self.stop_sending();
+        }
 
         let mut places = refusals.iter();
-        let rest = left.batch.split_off(|_| places.next().is_some_and(|refusal| stays(*refusal)));
+        let rest = left.batch.split_off(|_| places.next().is_none_or(|refusal| stays(*refusal)));
         // The tokens of what is settled go with the batch that it was in.
-        let settled = std::mem::replace(&mut left.batch, rest);
-        self.buffer.settle(left.receipt, settled.len());
-        if left.batch.is_empty() { Step::Done } else { Step::Again(hint(refusals)) }
+        left.batch = rest;
+        self.buffer.settle(left.receipt, delivered + known);
+        if left.batch.is_empty() || known < gone { Step::Done } else { Step::Again(hint(refusals)) }
     }
 
     /// The first failure of a kind is said aloud; the statistics have the others.
@@ -245,7 +278,7 @@ impl Attempts {
         if self.buffer.outlasts_the_run() {
             return;
         }
-        keep_undelivered(&self.failures, left.batch.events(), left.attempts, left.first_time);
+        keep_undelivered(&self.failures, &left.batch, left.attempts, left.first_time);
         self.buffer.settle(left.receipt, left.batch.len());
     }
 
@@ -258,29 +291,27 @@ impl Attempts {
     }
 }
 
-/// Makes dead letters of events that a run had no time to send.
-pub(super) fn keep_undelivered(
-    failures: &Failures,
-    events: &[Event],
-    attempts: u32,
-    first_time: Option<Timestamp>,
-) {
-    let failure = Failure::new(UNDELIVERED, "the run ended before they could be delivered");
-    failures.delivery(events.iter().map(|event| (event, &failure)), attempts, first_time);
-}
-
-/// The category of events that a run had no time to send.
-pub const UNDELIVERED: &str = "undelivered";
-
 /// Whether the receiver is there: it took something, or said that it never will.
 fn is_answer(outcome: &Outcome, events: usize) -> bool {
     match outcome {
-        Outcome::Delivered | Outcome::Closed => true,
+        Outcome::Delivered | Outcome::Partly { .. } | Outcome::Closed => true,
         Outcome::Except(failed) => {
             failed.len() < events || !failed.iter().all(|(_, refusal)| is_transient(refusal))
         }
         Outcome::Refused(refusal) => !is_transient(refusal),
     }
+}
+
+/// The refusal of each event, where it has one.
+fn by_place(events: usize, failed: &[(usize, Refusal)]) -> Vec<Option<&Refusal>> {
+    let mut refusals = vec![None; events];
+    for (place, refusal) in failed {
+        // A place that is not in the batch says nothing.
+        if let Some(entry) = refusals.get_mut(*place) {
+            *entry = Some(refusal);
+        }
+    }
+    refusals
 }
 
 fn is_transient(refusal: &Refusal) -> bool {

@@ -14,6 +14,10 @@ pub(super) trait Buffer: Send + Sync {
     /// Nothing is put in any more.
     fn end(&self);
 
+    /// Nothing is taken out any more: what is left, and what still comes, is dropped, counted and
+    /// not acknowledged, unless it is kept.
+    fn close(&self);
+
     /// What comes next; none at the end, or when nothing is handed out any more. Cancel safe.
     async fn next(&self) -> Option<Held>;
 

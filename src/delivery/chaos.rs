@@ -106,18 +106,24 @@ impl Chaos {
             if sent.is_empty() { Outcome::Delivered } else { self.sink.write(&sent).await };
         // The places of those that were sent, in the whole batch.
         let places: Vec<usize> = (0..goes.len()).filter(|place| goes[*place]).collect();
+        let refusal = || Refusal::transient("chaos", "chaos: not with the others");
         let mut refused: Vec<(usize, Refusal)> = match outcome {
             Outcome::Closed => return Outcome::Closed,
             Outcome::Delivered => Vec::new(),
             Outcome::Except(refused) => {
                 refused.into_iter().map(|(place, refusal)| (places[place], refusal)).collect()
             }
+            // What was not sent yet is held back with the others.
+            Outcome::Partly { decided, failed } => {
+                let failed = failed.into_iter().map(|(place, why)| (places[place], why));
+                let unsent = places.iter().skip(decided).map(|place| (*place, refusal()));
+                failed.chain(unsent).collect()
+            }
             Outcome::Refused(refusal) => {
                 places.iter().map(|place| (*place, refusal.clone())).collect()
             }
         };
         let held_back = (0..goes.len()).filter(|place| !goes[*place]);
-        let refusal = || Refusal::transient("chaos", "chaos: not with the others");
         refused.extend(held_back.map(|place| (place, refusal())));
         refused.sort_by_key(|(place, _)| *place);
         Outcome::Except(refused)
@@ -141,7 +147,7 @@ impl Sink for Chaos {
             Fault::Refused(refusal) => Outcome::Refused(refusal),
             Fault::Partial(random) => self.write_part(batch, random).await,
             Fault::Disconnected => match self.sink.write(batch).await {
-                Outcome::Delivered => {
+                Outcome::Delivered | Outcome::Partly { .. } => {
                     Outcome::Refused(Refusal::transient("connection", "chaos: disconnected"))
                 }
                 other => other,

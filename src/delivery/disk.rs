@@ -271,6 +271,22 @@ impl DiskQueue {
         }
     }
 
+    /// Puts aside the record that was read last, whose payload is not what was expected, and
+    /// settles it. Where that fails it stays as it is.
+    pub fn put_aside(&mut self, record: &Record, reason: String) -> Result<Damage, DiskError> {
+        let Some((segment, reader)) = self.segments.get(self.reading).zip(self.reader.as_ref())
+        else {
+            let error = std::io::ErrorKind::NotFound.into();
+            return Err(DiskError::io(&self.folder, "find a record that was read in")(error));
+        };
+        let bytes = format::RECORD_HEADER_BYTES + record.payload.len() as u64;
+        let offset = reader.position().offset.saturating_sub(bytes);
+        let stretch = Stretch { offset, bytes, reason, record: None };
+        let damage = Damage::put_aside(&segment.path, stretch, record.events.into())?;
+        self.acknowledge(record.sequence);
+        Ok(damage)
+    }
+
     /// Settles the oldest record that was not read, and says how many events it held; what is
     /// damaged before it is reported. `None` where all were read, or where it would make no room:
     /// the folder is full of what a record in flight keeps.

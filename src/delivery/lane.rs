@@ -51,6 +51,7 @@ impl<'a> Lane<'a> {
             };
             match step {
                 Step::Done => return,
+                Step::Next => {}
                 Step::Again(hint) => {
                     let wait = self.backoff.wait(left.attempts, hint);
                     tokio::select! {

@@ -32,6 +32,8 @@ struct State {
     events: u64,
     bytes: u64,
     ended: bool,
+    /// Nothing is taken out any more.
+    is_closed: bool,
 }
 
 impl MemoryBuffer {
@@ -56,6 +58,9 @@ impl MemoryBuffer {
     fn try_put(&self, held: Held) -> Result<(), Held> {
         let (events, bytes) = size(&held);
         let mut state = self.state();
+        if state.is_closed {
+            return Err(held);
+        }
         if self.when_full == WhenBufferFull::DropOldest {
             while !self.has_room(&state, events, bytes)
                 && let Some(oldest) = state.waiting.pop_front()
@@ -85,6 +90,12 @@ impl MemoryBuffer {
         }
     }
 
+    /// Drops what nobody takes out any more.
+    fn give_up(&self, batch: &Batch) {
+        batch.withhold();
+        self.account.drop_events("sink_closed", batch.len());
+    }
+
     fn has_room(&self, state: &State, events: u64, bytes: u64) -> bool {
         state.events == 0
             || (state.events + events <= self.max_events && state.bytes + bytes <= self.max_bytes)
@@ -108,6 +119,9 @@ impl Buffer for MemoryBuffer {
         let receipt = Receipt { number: 0, bytes_per_event: bytes_per_event(&batch) };
         let mut held = Held { batch, receipt };
         while let Err(refused) = self.try_put(held) {
+            if self.state().is_closed {
+                return self.give_up(&refused.batch);
+            }
             if self.when_full != WhenBufferFull::Block {
                 // All that could make room for it is being sent, where the oldest was to go.
                 self.account.drop_events("buffer_full", refused.batch.len());
@@ -121,6 +135,17 @@ impl Buffer for MemoryBuffer {
     fn end(&self) {
         self.state().ended = true;
         self.came.notify_one();
+    }
+
+    fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        for held in std::mem::take(&mut state.waiting) {
+            self.remove(&mut state, held.receipt, held.batch.len());
+            self.give_up(&held.batch);
+        }
+        drop(state);
+        self.left.notify_one();
     }
 
     async fn next(&self) -> Option<Held> {

@@ -22,9 +22,9 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::attempt::keep_undelivered;
 use super::buffer::{Buffer, Held, Receipt};
 use super::disk::{DiskQueue, Limits, Recovery};
+use super::unsent::{Unsent, keep_undelivered};
 use crate::control::{Control, Phase};
 use crate::dead_letter::Failures;
 use crate::event::Batch;
@@ -168,7 +168,9 @@ impl DiskBuffer {
     /// What there is to do now; none while there is nothing.
     fn round(&self, progress: &Progress) -> Option<Round> {
         let mut state = self.state();
-        let is_last_call = progress.has_failed || self.control.phase() >= Phase::Keeping;
+        // What is not handed out makes no room.
+        let is_last_call =
+            progress.has_failed || state.is_stopped || self.control.phase() >= Phase::Keeping;
         let is_free = !progress.is_blocked || is_last_call;
         let mut round = Round {
             settled: std::mem::take(&mut state.settled),
@@ -222,11 +224,20 @@ impl DiskBuffer {
         delivery.set_waiting(found.waiting_events, found.waiting_bytes);
         for (batch, error) in &found.refused {
             let failure = Failure::new("buffer_failed", error.as_str());
-            let events = batch.events().iter().map(|event| (event, &failure));
-            self.failures.delivery(events, 0, None);
+            let unsent = Unsent {
+                batch,
+                failed: batch.events().iter().map(|event| (event, &failure)).collect(),
+                attempts: 0,
+                first_time: None,
+                // It is too large itself, unless the disk refuses.
+                is_refused: found.error.is_none(),
+                may_stay: false,
+            };
+            // None of it is in the buffer, so that the fate of all is known.
+            let _ = unsent.settle(&self.failures);
         }
         for batch in &found.given_back {
-            keep_undelivered(&self.failures, batch.events(), 0, None);
+            keep_undelivered(&self.failures, batch, 0, None);
         }
         progress.is_blocked = found.blocked > 0;
         progress.is_read = found.is_read || (progress.is_read && found.appended == 0);
@@ -315,13 +326,25 @@ impl Buffer for DiskBuffer {
         }
         // The run has failed for that; the events need not be lost with it.
         if let Some(batch) = batch {
-            keep_undelivered(&self.failures, batch.events(), 0, None);
+            keep_undelivered(&self.failures, &batch, 0, None);
         }
     }
 
     fn end(&self) {
         self.state().ended = true;
         self.work.notify_one();
+    }
+
+    fn close(&self) {
+        let mut state = self.state();
+        state.is_done = true;
+        let left = std::mem::take(&mut state.inbox);
+        drop(state);
+        for batch in left {
+            keep_undelivered(&self.failures, &batch, 0, None);
+        }
+        self.left.notify_one();
+        self.came.notify_one();
     }
 
     async fn next(&self) -> Option<Held> {
@@ -372,14 +395,6 @@ impl Buffer for DiskBuffer {
         if let Some(spool) = self.open().await {
             self.work_off(spool).await;
         }
-        let mut state = self.state();
-        state.is_done = true;
-        let left = std::mem::take(&mut state.inbox);
-        drop(state);
-        for batch in left {
-            keep_undelivered(&self.failures, batch.events(), 0, None);
-        }
-        self.left.notify_one();
-        self.came.notify_one();
+        self.close();
     }
 }

@@ -1,6 +1,7 @@
 //! A sink that says what a test wants it to, and the delivery in front of it. Time is virtual.
 
 mod disk;
+mod failing;
 mod order;
 mod outage;
 mod outcomes;
@@ -150,17 +151,28 @@ impl Stand {
         batches: impl stream::Stream<Item = Batch> + Send + 'static,
         script: impl FnMut(&[String], usize) -> Reply + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let sink = Scripted {
+        let sink = Box::new(Scripted {
             script: Mutex::new(Box::new(script)),
             began: Instant::now(),
             writes: self.writes.clone(),
             closed: self.closed.clone(),
             takes: self.takes,
-        };
+        });
+        let (taken_in, sent) = self.parts(sink, batches);
+        async { tokio::join!(taken_in, sent) }.map(drop)
+    }
+
+    /// The two parts of a delivery to any sink.
+    fn parts(
+        &self,
+        sink: Box<dyn Sink>,
+        batches: impl stream::Stream<Item = Batch> + Send + 'static,
+    ) -> (impl Future<Output = ()> + Send + 'static, impl Future<Output = ()> + Send + 'static)
+    {
         let (account, control) = (self.account.clone(), self.control.clone());
         let failures = Failures::new(account.clone(), self.letters.clone(), control.clone());
         let delivery = Delivery {
-            sink: Box::new(sink),
+            sink,
             settings: self.settings.clone(),
             account,
             failures,
@@ -169,8 +181,7 @@ impl Stand {
             seed: 42,
             buffer_path: self.folder.path().join("buffer"),
         };
-        let (taken_in, sent) = delivery.of(batches.boxed());
-        async { tokio::join!(taken_in, sent) }.map(drop)
+        delivery.of(batches.boxed())
     }
 
     fn tally(&self) -> Tally {

@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::merge::{Merged, Merger, Remainder, merge_apart};
 use super::{BatchStream, CHANNEL_BATCHES};
 use crate::checkpoint::{Checkpoints, StageCheckpoint};
+use crate::control::Control;
 use crate::event::Batch;
 use crate::state::{State, StateError};
 
@@ -43,9 +44,12 @@ impl Enough {
 impl Budget {
     /// A budget of so many events, or without a bound.
     /// Where another run was bounded, this one goes on with what that one had read too much.
-    pub(super) fn new(events: Option<u64>, checkpoints: &Checkpoints) -> Self {
+    pub(super) fn new(events: Option<u64>, checkpoints: &Checkpoints, control: &Control) -> Self {
         let events = events.or(checkpoints.restores(PART).then_some(u64::MAX));
         let checkpoint = events.map(|_| checkpoints.stage(PART, ""));
+        if let Some(own) = &checkpoint {
+            control.watch_over(own.ledger().clone());
+        }
         let enough = Enough(Arc::new(watch::Sender::new(false)));
         Self { events, checkpoint, inputs: Vec::new(), outputs: Vec::new(), enough }
     }
@@ -81,7 +85,7 @@ impl Budget {
             Some(state) => state.read::<(u64, State)>().map(|(left, held)| (left, Some(held)))?,
             None => (events, None),
         };
-        let merger = Merger::restored(self.inputs.len(), held.as_ref())?;
+        let merger = Merger::restored(self.inputs.len(), held.as_ref(), checkpoint.ledger())?;
         let sources = merge_apart(self.inputs, idle_timeout, merger, until_next_run);
         // A run that had all its events is followed by one that has as many again.
         let left = if left == 0 { events } else { left.min(events) };
@@ -99,7 +103,7 @@ async fn share_out(
     while left > 0 {
         let Some((owner, mut batch)) = merged.next().await else { break };
         if let Some(number) = batch.checkpoint() {
-            checkpoint.note(number, || state(left, &merged), None);
+            checkpoint.note(number, || state(left, &merged));
             for output in &outputs {
                 let _ = output.send(batch.clone()).await;
             }
@@ -127,7 +131,10 @@ async fn share_out(
     enough.0.send_replace(true);
     drop(outputs);
     merged.close().await;
-    checkpoint.note_end(|| state(left, &merged), None);
+    checkpoint.note_end(|| state(left, &merged));
+    if !checkpoint.is_on() {
+        merged.merger.withhold();
+    }
 }
 
 fn state(left: u64, merged: &Merged) -> State {

@@ -1,7 +1,9 @@
 //! Drives a correlator: events and timers in the order of event time, derived events after their
 //! causes.
 
+use std::iter::Peekable;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use futures::StreamExt;
 use serde_json::Value;
@@ -10,9 +12,11 @@ use super::BatchStream;
 use super::select::StageContext;
 use crate::checkpoint::StageCheckpoint;
 use crate::control::{Control, Phase};
-use crate::event::{Batch, BatchBuilder, Event, Ledger, Timestamp, Token, TokenIndex};
+use crate::event::{
+    BATCH_EVENTS, Batch, BatchBuilder, Event, Ledger, Timestamp, Token, TokenIndex,
+};
 use crate::stage::{Correlator, Output};
-use crate::state::StateError;
+use crate::state::{State, StateError};
 
 /// The smallest step of event time: what is due before an instant is due at the step before it.
 const STEP: Duration = Duration::from_millis(1);
@@ -24,27 +28,53 @@ pub(super) fn correlate(
     cx: StageContext,
     memory: Memory,
 ) -> Result<BatchStream, StateError> {
-    let Memory { checkpoint, ledger, control } = memory;
+    let Memory { checkpoint, is_new_leg, control } = memory;
+    let mut ended = false;
     if let Some(state) = checkpoint.restored() {
-        correlator.restore(state)?;
+        let (had_ended, state): (bool, State) = state.read()?;
+        correlator.restore(&state)?;
+        ended = had_ended && !is_new_leg;
     }
+    let ledger = checkpoint.ledger().clone();
     let derived = async_stream::stream! {
         let mut driver = Driver { correlator, cx, ledger, out: Output::default() };
         let mut watermark = Timestamp::MIN;
-        while let Some(batch) = input.next().await {
-            watermark = batch.watermark();
+        while let Some(mut batch) = input.next().await {
+            let before = std::mem::replace(&mut watermark, batch.watermark());
             if let Some(number) = batch.checkpoint() {
-                checkpoint.note(number, || driver.correlator.state(), Some(&driver.ledger));
+                checkpoint.note(number, || driver.state(ended));
                 yield batch;
                 continue;
             }
-            yield driver.observe(batch).await;
+            ended &= batch.is_empty();
+            let mut selected = driver.select(&mut batch);
+            let (events, tokens) = batch.into_parts();
+            let mut builder = BatchBuilder::with_capacity(events.len());
+            for (place, event) in events.into_iter().enumerate() {
+                while driver.fires(event.time - STEP, &mut builder).await {
+                    yield std::mem::take(&mut builder).finish(before);
+                }
+                driver.observe(place, event, &tokens, &mut selected, &mut builder);
+            }
+            // What was absorbed is let go of now, and not when the next batch is asked for.
+            drop(tokens);
+            while driver.fires(watermark - STEP, &mut builder).await {
+                yield std::mem::take(&mut builder).finish(before);
+            }
+            yield builder.finish(watermark);
         }
-        // A stream that was stopped is gone on with, if its state is kept: it has not ended.
-        if !(checkpoint.is_on() && control.phase() >= Phase::Draining) {
-            yield driver.finish(watermark).await;
+        // A stream that was stopped is gone on with, if its state is kept: it has not ended. One
+        // that ended before a stop, in which nothing came since, has ended once and for all.
+        let is_stopped = checkpoint.is_on() && control.phase() >= Phase::Draining;
+        if !is_stopped && !ended {
+            let mut builder = BatchBuilder::default();
+            while driver.fires(watermark, &mut builder).await {
+                yield std::mem::take(&mut builder).finish(watermark);
+            }
+            yield driver.finish(watermark, builder);
+            ended = true;
         }
-        checkpoint.note_end(|| driver.correlator.state(), Some(&driver.ledger));
+        checkpoint.note_end(|| driver.state(ended));
     };
     Ok(derived.boxed())
 }
@@ -52,43 +82,47 @@ pub(super) fn correlate(
 /// What keeps a correlator's state.
 pub(super) struct Memory {
     pub(super) checkpoint: StageCheckpoint,
-    /// Issues the tokens of events that no event's token covers, such as a timer's.
-    pub(super) ledger: Ledger,
+    /// Whether the run that this one goes on from had come to its end.
+    pub(super) is_new_leg: bool,
     pub(super) control: Control,
 }
+
+/// The places of the events that the correlator is to look at, or none for all.
+type Selected = Option<Peekable<IntoIter<u32>>>;
 
 struct Driver {
     correlator: Box<dyn Correlator>,
     cx: StageContext,
+    /// Issues the tokens of events that no event's token covers, such as a timer's.
     ledger: Ledger,
     /// What the correlator said since it was last emptied.
     out: Output,
 }
 
 impl Driver {
-    async fn observe(&mut self, mut batch: Batch) -> Batch {
-        let selected = self.cx.select(&mut batch);
-        let watermark = batch.watermark();
-        let (events, tokens) = batch.into_parts();
-        let mut builder = BatchBuilder::with_capacity(events.len());
-        let mut selected = selected.map(|places| places.into_iter().peekable());
-        for (place, event) in events.into_iter().enumerate() {
-            if self.is_due(event.time - STEP) {
-                self.fire_timers(event.time - STEP, &mut builder).await;
-            }
-            let is_selected =
-                selected.as_mut().is_none_or(|places| places.next_if_eq(&(place as u32)).is_some());
-            if is_selected {
-                self.one(event, &tokens, &mut builder);
-            } else {
-                builder.push(event, &tokens);
-            }
-        }
-        self.fire_timers(watermark - STEP, &mut builder).await;
-        builder.finish(watermark)
+    /// What the correlator remembers, and whether its stream has ended.
+    fn state(&self, ended: bool) -> State {
+        State::of(&(ended, self.correlator.state()))
     }
 
-    fn one(&mut self, event: Event, tokens: &[Token], builder: &mut BatchBuilder) {
+    fn select(&mut self, batch: &mut Batch) -> Selected {
+        self.cx.select(batch).map(|places| places.into_iter().peekable())
+    }
+
+    fn observe(
+        &mut self,
+        place: usize,
+        event: Event,
+        tokens: &[Token],
+        selected: &mut Selected,
+        builder: &mut BatchBuilder,
+    ) {
+        let is_selected =
+            selected.as_mut().is_none_or(|places| places.next_if_eq(&(place as u32)).is_some());
+        if !is_selected {
+            builder.push(event, tokens);
+            return;
+        }
         if let Err(failure) = self.correlator.observe(&event, &mut self.out) {
             self.out.events.clear();
             self.cx.failures.event(&event, &failure);
@@ -102,22 +136,23 @@ impl Driver {
         self.take_derived(Some(tokens), builder);
     }
 
-    fn is_due(&self, until: Timestamp) -> bool {
-        self.correlator.next_timer().is_some_and(|due| due <= until)
-    }
-
-    async fn fire_timers(&mut self, until: Timestamp, builder: &mut BatchBuilder) {
+    /// Fires the timers that are due until an instant, or says that the batch is full first: they
+    /// may set each other without end.
+    async fn fires(&mut self, until: Timestamp, builder: &mut BatchBuilder) -> bool {
         while let Some(due) = self.correlator.next_timer().filter(|due| *due <= until) {
             self.correlator.advance(due, &mut self.out);
+            let before = builder.len();
             self.take_derived(None, builder);
-            // Timers may set timers up to a far instant; the run can be given up meanwhile.
+            if builder.len() > before && builder.len() >= BATCH_EVENTS {
+                return true;
+            }
+            // Those that derive nothing do not end either; the run can be given up meanwhile.
             tokio::task::consume_budget().await;
         }
+        false
     }
 
-    async fn finish(&mut self, end: Timestamp) -> Batch {
-        let mut builder = BatchBuilder::default();
-        self.fire_timers(end, &mut builder).await;
+    fn finish(&mut self, end: Timestamp, mut builder: BatchBuilder) -> Batch {
         let unfired = self.correlator.drain(end, &mut self.out);
         self.cx.account.leave_timers(unfired);
         self.take_derived(None, &mut builder);
@@ -154,7 +189,6 @@ mod tests {
     use crate::event::{INVENTORY_UPDATED, RECEIPT_CREATED, REORDER_TRIGGERED, Text};
     use crate::failure::Failure;
     use crate::graph::select::StageContext;
-    use crate::state::State;
     use futures::stream;
     use serde_json::json;
 
@@ -216,7 +250,7 @@ mod tests {
 
     fn memory() -> Memory {
         let checkpoint = Checkpoints::off().stage("rule", "");
-        Memory { checkpoint, ledger: Ledger::new(), control: Control::new() }
+        Memory { checkpoint, is_new_leg: false, control: Control::new() }
     }
 
     fn run(input: Vec<Batch>, correlator: Echo) -> (Vec<String>, crate::monitor::Tally) {
@@ -266,5 +300,22 @@ mod tests {
         assert_eq!(ledger.outstanding(), 1, "the derived event shares the token");
         drop(batch);
         assert_eq!(ledger.outstanding(), 0);
+    }
+
+    #[test]
+    fn however_many_timers_fire_between_two_events_batches_stay_small() {
+        let timers = (0..10_000).map(at).collect();
+        let input = vec![Batch::new(vec![event(20_000)], at(20_001), None)];
+        let cx = StageContext::for_test();
+        let rule = Box::new(Echo { timers, ..Echo::default() });
+        let output = correlate(stream::iter(input).boxed(), rule, cx, memory()).unwrap();
+        let batches = futures::executor::block_on(output.collect::<Vec<_>>());
+        assert_eq!(batches.iter().map(Batch::len).sum::<usize>(), 10_002);
+        assert!(batches.iter().all(|batch| batch.len() <= BATCH_EVENTS + 2));
+        let mut watermark = Timestamp::MIN;
+        for batch in &batches {
+            assert!(batch.events().iter().all(|event| event.time >= watermark));
+            watermark = batch.watermark();
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout};
 
 use self::inputs::{Arrival, Inputs};
 pub(super) use self::merger::Merger;
@@ -33,37 +33,51 @@ pub(super) fn merge(
     remainder: Remainder,
     account: &Arc<Account>,
 ) -> Result<BatchStream, StateError> {
-    let merger = Merger::restored(inputs.len(), checkpoint.restored())?;
+    let merger = Merger::restored(inputs.len(), checkpoint.restored(), checkpoint.ledger())?;
     account.recover(merger.held());
     let ordered = Merged::new(inputs, idle_timeout, false, merger, remainder);
     Ok(noting(ordered, checkpoint, Arc::clone(account)).map(|(_, batch)| batch).boxed())
 }
 
 /// No order: batches as they come, each with the lowest watermark of the inputs that are open, or
-/// with the greatest of all once none is.
-pub(super) fn as_they_come(inputs: Vec<BatchStream>) -> BatchStream {
+/// with the greatest of all once none is. An input that says nothing for `idle_timeout`, while it
+/// is waited for, does not hold the watermark back until it speaks again.
+pub(super) fn as_they_come(inputs: Vec<BatchStream>, idle_timeout: Duration) -> BatchStream {
     let mut watermarks = vec![Timestamp::MIN; inputs.len()];
-    let mut greatest = Timestamp::MIN;
+    let mut silences = vec![Duration::ZERO; inputs.len()];
+    let (mut greatest, mut told) = (Timestamp::MIN, Timestamp::MIN);
     let mut inputs = Inputs::new(inputs);
-    let arrivals = futures::stream::poll_fn(move |cx| inputs.poll(cx, |_| true));
-    arrivals
-        .map(move |arrival| {
+    async_stream::stream! {
+        loop {
+            let asked = Instant::now();
+            let arrival = timeout(idle_timeout, poll_fn(|cx| inputs.poll(cx, |_| true))).await;
+            for silence in &mut silences {
+                *silence += asked.elapsed();
+            }
             match &arrival {
-                Arrival::Closed(place) => watermarks[*place] = Timestamp::MAX,
-                Arrival::Batch(place, batch) => {
+                Ok(None) => break,
+                Ok(Some(Arrival::Closed(place))) => watermarks[*place] = Timestamp::MAX,
+                Ok(Some(Arrival::Batch(place, batch))) => {
                     greatest = greatest.max(batch.watermark());
                     watermarks[*place] = batch.watermark();
+                    silences[*place] = Duration::ZERO;
                 }
-                Arrival::Barrier(_) => {}
+                Ok(Some(Arrival::Barrier(_))) | Err(_) => {}
             }
-            let lowest = watermarks.iter().copied().fold(greatest, Timestamp::min);
+            let spoke = |(_, silence): &(&Timestamp, &Duration)| **silence < idle_timeout;
+            let waited_for = watermarks.iter().zip(&silences).filter(spoke);
+            let lowest = waited_for.fold(greatest, |least, (watermark, _)| least.min(*watermark));
+            let has_moved = lowest > told;
+            told = told.max(lowest);
             match arrival {
-                Arrival::Closed(_) => Batch::progress(lowest),
-                Arrival::Barrier(checkpoint) => Batch::barrier(checkpoint, lowest),
-                Arrival::Batch(_, batch) => batch.with_watermark(lowest),
+                Ok(Some(Arrival::Barrier(checkpoint))) => yield Batch::barrier(checkpoint, told),
+                Ok(Some(Arrival::Batch(_, batch))) => yield batch.with_watermark(told),
+                _ if has_moved => yield Batch::progress(told),
+                _ => {}
             }
-        })
-        .boxed()
+        }
+    }
+    .boxed()
 }
 
 /// The same order, in runs of events of one input, each with the place of that input.
@@ -85,12 +99,12 @@ pub(super) fn in_order(
     account: &Arc<Account>,
 ) -> Result<BatchStream, StateError> {
     let account = Arc::clone(account);
-    let mut merger = Merger::restored(1, checkpoint.restored())?;
+    let mut merger = Merger::restored(1, checkpoint.restored(), checkpoint.ledger())?;
     account.recover_inside(merger.held());
     let ordered = async_stream::stream! {
         while let Some(batch) = input.next().await {
             if let Some(number) = batch.checkpoint() {
-                checkpoint.note(number, || merger.state(), None);
+                checkpoint.note(number, || merger.state());
                 yield batch.with_watermark(merger.told);
                 continue;
             }
@@ -110,7 +124,7 @@ pub(super) fn in_order(
             yield batch;
         }
         account.absorb(merger.held());
-        checkpoint.note_end(|| merger.state(), None);
+        checkpoint.note_end(|| merger.state());
     };
     Ok(ordered.boxed())
 }
@@ -124,12 +138,12 @@ fn noting(
     async_stream::stream! {
         while let Some((place, batch)) = merged.next().await {
             if let Some(number) = batch.checkpoint() {
-                checkpoint.note(number, || merged.merger.state(), None);
+                checkpoint.note(number, || merged.merger.state());
             }
             yield (place, batch);
         }
         account.leave(merged.merger.held());
-        checkpoint.note_end(|| merged.merger.state(), None);
+        checkpoint.note_end(|| merged.merger.state());
     }
 }
 

@@ -6,12 +6,14 @@ use super::draft::Draft;
 use super::{default_buffer_path, pipeline_name};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems};
-use crate::spec::{Document, RetrySettings};
+use crate::spec::{Document, RetrySettings, SpecDuration};
 
 /// Checks all sinks.
 pub(super) fn check(document: &Document, drafts: &[Draft<'_>], problems: &mut Problems) {
     let sinks: Vec<_> = drafts.iter().filter(|draft| draft.kind == Kind::Sink).collect();
+    problems.extend(no_time(document, "/state/interval"));
     for sink in &sinks {
+        problems.extend(no_time(document, &format!("{}/delivery/timeout", sink.pointer)));
         problems.extend(backoff_shrinks(document, sink));
         problems.extend(disk_only(document, sink, "path"));
         problems.extend(disk_only(document, sink, "sync_interval_ms"));
@@ -23,6 +25,15 @@ pub(super) fn check(document: &Document, drafts: &[Draft<'_>], problems: &mut Pr
     let help = "leave `dead_letter` out of a sink that shares the pipeline's";
     problems.extend(shared(document, &files, "file of dead letters", help));
     problems.extend(sinks.iter().filter_map(|sink| folder_under_state(document, sink)));
+}
+
+/// A span in which nothing can be done.
+fn no_time(document: &Document, pointer: &str) -> Option<Problem> {
+    let value = document.value(pointer);
+    let span = value.as_str()?.parse::<SpecDuration>().ok()?;
+    span.0.is_zero().then(|| {
+        Problem::error("the span has to be a millisecond or more").at(document.place(pointer))
+    })
 }
 
 fn backoff_shrinks(document: &Document, sink: &Draft<'_>) -> Option<Problem> {

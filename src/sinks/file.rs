@@ -96,6 +96,11 @@ impl Settings for FileSink {
         "path: out/{date}/{event_type}.ndjson.gz\nrotate: { max_events: 100000, every: 1h }\n";
 
     fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems> {
+        if self.mode == Mode::Replace && cx.document.contains("/state") {
+            let message = "`replace` and `state` do not go together: a run that goes on would \
+                           replace what the one before it wrote";
+            return Err(cx.problem("/mode", message).help("use `mode: append`").into());
+        }
         let sink = self.sink().map_err(|(setting, message)| cx.problem(setting, message))?;
         Ok(Stage::Sink(Box::new(sink)))
     }

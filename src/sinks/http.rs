@@ -7,6 +7,8 @@ mod write;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use indexmap::IndexMap;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -32,10 +34,15 @@ use crate::stage::Stage;
 /// which is the same whenever the same events are sent again: a receiver that took them and whose
 /// answer was lost can tell. Redirects are not followed. `HTTP_PROXY` and its kin are heeded,
 /// except for loopback.
+///
+/// A batch makes several requests where `max_body_bytes`, 413 or `format: event` asks for it; they
+/// are made one after the other. `delivery.timeout` is the time of one request, and what was
+/// answered is not sent again when a later one fails.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSink {
-    /// Where requests go: `http://` or `https://`. Messages name it without path and query; a URL
+    /// Where requests go: `http://` or `https://`. Messages name it without path and query, also
+    /// where they show an answer that repeats them; a URL
     /// that is secret as a whole comes from `${file:/run/secrets/x}`, or it is shown by `render`.
     pub url: String,
     /// The method.
@@ -189,6 +196,7 @@ impl HttpSink {
         }
         Ok(Receiver {
             origin: url.origin().ascii_serialization(),
+            secrets: self.secrets(&url),
             method: match self.method {
                 Method::Post => reqwest::Method::POST,
                 Method::Put => reqwest::Method::PUT,
@@ -197,7 +205,6 @@ impl HttpSink {
             url,
             headers: self.header_map()?,
             auth: self.auth.clone(),
-            secrets: self.secrets(),
             connect_timeout: self.connect_timeout.0,
             roots,
         })
@@ -243,19 +250,41 @@ impl HttpSink {
         Ok(map)
     }
 
-    /// What an answer may repeat, and a message must not.
-    fn secrets(&self) -> Vec<String> {
+    /// What an answer may repeat, and a message must not; what is long comes before its parts.
+    fn secrets(&self, url: &Url) -> Vec<String> {
         let headers = self.headers.values();
-        let auth = self.auth.iter().map(|auth| match auth {
-            Auth::Bearer(token) => token,
-            Auth::Basic(basic) => &basic.password,
-        });
-        let mut secrets: Vec<String> =
-            headers.chain(auth).map(|secret| secret.reveal().to_owned()).collect();
+        let mut secrets: Vec<String> = headers.map(|secret| secret.reveal().to_owned()).collect();
+        match &self.auth {
+            Some(Auth::Bearer(token)) => secrets.push(token.reveal().to_owned()),
+            Some(Auth::Basic(Basic { user, password })) => {
+                let password = password.reveal();
+                secrets.push(BASE64_STANDARD.encode(format!("{user}:{password}")));
+                secrets.push(password.to_owned());
+            }
+            None => {}
+        }
+        secrets.extend(parts(url));
         // `true` or `1` as a header's value says nothing, and is in every other message.
         secrets.retain(|secret| secret.len() >= 6);
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets
     }
+}
+
+/// The path and the query of a URL, and those of their parts that are no common words, as they are
+/// written and as a receiver reads them.
+fn parts(url: &Url) -> Vec<String> {
+    let path = url.path();
+    let mut parts = vec![path.to_owned()];
+    if let Some(query) = url.query() {
+        parts.extend([format!("{path}?{query}"), query.to_owned()]);
+    }
+    let query = url.query().unwrap_or_default();
+    let written = path.split('/').chain(query.split(['&', '=']));
+    let read = url.query_pairs().map(|(_, value)| value.into_owned());
+    let pieces = written.map(str::to_owned).chain(read);
+    parts.extend(pieces.filter(|piece| piece.len() >= 8));
+    parts
 }
 
 fn default_body_bytes() -> usize {

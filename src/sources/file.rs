@@ -21,7 +21,7 @@ use self::resume::ResumePoint;
 use super::records::Format;
 use crate::clock::Clock;
 use crate::component::{BuildContext, Kind, Settings};
-use crate::event::{Batch, Event, Key, Timestamp, Token};
+use crate::event::{Batch, Event, Key, Timestamp};
 use crate::problem::Problems;
 use crate::spec::SpecDuration;
 use crate::stage::{Feed, Source, SourceContext, Stage, StageError, State};
@@ -219,8 +219,6 @@ struct Lined {
     reading: Option<JoinHandle<(FileReader, Chunk)>>,
     /// What was read and not handed on.
     ready: VecDeque<ReadBatch>,
-    /// The token of the batch at the front of `ready`, if a part of it was handed on.
-    token: Option<Token>,
     /// How to go on behind the last batch of which all was handed on, and how many events of the
     /// next one were too.
     done: ResumePoint,
@@ -236,7 +234,6 @@ impl Lined {
             paced: plan.settings.replay == Replay::ByEventTime,
             reading: Some(read(FileReader::new(plan, cx.clone(), begin.clone()))),
             ready: VecDeque::new(),
-            token: None,
             done: begin,
             handed_on: 0,
             failure: None,
@@ -267,8 +264,6 @@ impl Lined {
     /// What of the batch at the front has its turn: a part of it where its events are paced.
     async fn part(&mut self) -> Option<Batch> {
         let first = self.ready.front_mut()?;
-        let token =
-            self.token.get_or_insert_with(|| self.cx.ledger.issue(first.position.clone())).clone();
         let clock = &self.cx.clock;
         if self.paced
             && let Some(event) = first.events.first()
@@ -284,13 +279,15 @@ impl Lined {
             self.done = std::mem::take(&mut first.after);
             self.done.reported = reported;
             self.ready.pop_front();
-            (self.token, self.handed_on) = (None, 0);
+            self.handed_on = 0;
             Some(at_its_end)
         } else {
             self.handed_on += events.len() as u64;
             events.last().map(|last| last.time)
         };
         self.watermark = reached.map_or(self.watermark, |reached| self.watermark.max(reached));
+        // Not before it is handed on: what waits for its time must hold no checkpoint back.
+        let token = self.cx.ledger.issue(serde_json::Value::Null);
         Some(Batch::new(events, self.watermark, Some(token)))
     }
 }

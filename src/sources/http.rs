@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::inlet::{Arrival, Inlet, Sent};
+use self::inlet::{Arrival, Inlet, Malformed, Sent};
 use super::records::Format;
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Batch, Event, Key, Timestamp};
@@ -100,7 +100,9 @@ pub enum OnMalformed {
 #[serde(rename_all = "snake_case")]
 pub enum Respond {
     /// When each of its events was delivered, became a dead letter or was dropped on purpose: 200.
-    /// The sender keeps them until then, so nothing is lost from end to end.
+    /// The sender keeps them until then. An event that a correlator has absorbed, or a rule has
+    /// remembered, counts as delivered: what it remembers is on the disk only with the next
+    /// snapshot of `state:`, and a crash before that forgets it.
     #[default]
     Delivered,
     /// When its events entered the pipeline: 202. What is in the pipeline is lost with it.
@@ -164,7 +166,7 @@ struct Listener {
 impl Source for Listener {
     async fn open(
         self: Box<Self>,
-        cx: SourceContext,
+        mut cx: SourceContext,
         _state: Option<&State>,
     ) -> Result<Box<dyn Feed>, StageError> {
         let address = self.address;
@@ -182,6 +184,8 @@ impl Source for Listener {
         // task, so one place is enough.
         let (enter, arrivals) = mpsc::channel(1);
         let (stop, stopping) = watch::channel(false);
+        // Requests do not come again, so another run must not give their ids to others.
+        cx.trace_ids.go_on_from(cx.clock.wall().as_millis() as u64);
         let inlet = Inlet::new(*self, &cx, enter, stopping);
         tokio::spawn(serve::serve(listener, inlet, cx.holds.take()));
         Ok(Box::new(Arrivals {
@@ -247,13 +251,17 @@ impl Feed for Arrivals {
             let Some(arrival) = self.requests.recv().await else {
                 return Err(StageError("the listener has stopped".to_owned()));
             };
-            for malformed in &arrival.malformed {
-                self.cx.failures.input(&malformed.text, &malformed.origin, &malformed.failure);
-            }
             let first = self.cx.ledger.mark();
+            // What is malformed has a share of its own: it is resolved if the dead letters were
+            // kept, and never where that failed the run.
+            let malformed = self.cx.ledger.issue(serde_json::Value::Null);
+            for Malformed { text, origin, failure } in &arrival.malformed {
+                self.cx.failures.input(text, origin, failure);
+            }
+            drop(malformed);
             if arrival.events.is_empty() {
                 // The sender may have gone.
-                let _ = arrival.sent.send(Sent { first, mark: first });
+                let _ = arrival.sent.send(Sent { first, mark: self.cx.ledger.mark() });
                 continue;
             }
             let events = arrival.events.into_iter();

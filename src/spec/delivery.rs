@@ -24,6 +24,7 @@ pub struct DeliverySettings {
     pub timeout: SpecDuration,
     /// How many writes may be on their way at once. Events with one partition key go the same way,
     /// and keep their order.
+    #[schemars(range(max = 1024))]
     pub lanes: NonZeroUsize,
     /// Faults on purpose, to rehearse failure with.
     pub chaos: Option<ChaosSettings>,

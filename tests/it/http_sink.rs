@@ -6,7 +6,7 @@ use engine::component::BuildContext;
 use engine::event::{Batch, Event, RECEIPT_CREATED, Text, Timestamp, TraceIds};
 use engine::registry::built_in;
 use engine::spec::{Document, Environment};
-use engine::stage::{Outcome, Retry, Sink, Stage};
+use engine::stage::{Outcome, Refusal, Retry, Sink, Stage};
 use tokio::runtime::Runtime;
 
 use crate::harness::Test;
@@ -43,9 +43,40 @@ impl Writer {
         Self { runtime, sink }
     }
 
-    /// Writes events with the ids `T0`, `T1` and so on.
+    /// Writes events with the ids `T0`, `T1` and so on, request by request as the delivery does.
     fn write(&self, events: usize) -> Outcome {
-        self.runtime.block_on(self.sink.write(&batch(events)))
+        let (mut rest, mut first, mut all) = (batch(events), 0, Vec::new());
+        loop {
+            let shifted = |failed: Vec<(usize, Refusal)>| {
+                failed.into_iter().map(move |(place, refusal)| (first + place, refusal))
+            };
+            match self.runtime.block_on(self.sink.write(&rest)) {
+                Outcome::Partly { decided, failed } => {
+                    all.extend(shifted(failed));
+                    first += decided;
+                    let mut place = 0..;
+                    rest = rest.split_off(|_| place.next().unwrap() >= decided);
+                }
+                Outcome::Refused(refusal) if first == 0 => return Outcome::Refused(refusal),
+                Outcome::Refused(refusal) => {
+                    all.extend((first..events).map(|place| (place, refusal.clone())));
+                    break;
+                }
+                Outcome::Except(failed) => {
+                    all.extend(shifted(failed));
+                    break;
+                }
+                Outcome::Delivered => break,
+                Outcome::Closed => return Outcome::Closed,
+            }
+        }
+        match all.first() {
+            None => Outcome::Delivered,
+            Some((_, one)) if all.len() == events && all.iter().all(|(_, it)| it == one) => {
+                Outcome::Refused(one.clone())
+            }
+            Some(_) => Outcome::Except(all),
+        }
     }
 }
 
@@ -266,6 +297,88 @@ fn when_a_part_fails_just_that_and_what_comes_after_it_was_not_taken() {
     peer.script([Fault::status(422)]);
     let never = |place| (place, "rejected", Retry::Never);
     assert_eq!(except(&writer.write(4)), [never(0), never(1)]);
+}
+
+#[test]
+fn what_comes_behind_an_event_that_is_sent_again_does_not_overtake_it() {
+    let peer = Peer::start();
+    Writer::new(&peer, "").write(1);
+    let one = peer.requests()[0].body_bytes;
+    let writer = Writer::new(&peer, &format!("max_body_bytes: {}", 2 * one));
+    peer.script([Fault::reject(|offered| (offered.index == 0).then_some(429))]);
+    let later = |place| (place, "throttled", Retry::Later);
+    assert_eq!(except(&writer.write(5)), [later(0), later(2), later(3), later(4)]);
+    assert_eq!(peer.requests().len(), 2, "what was behind it was not sent");
+}
+
+const SLOW: &str = r"
+name: slow
+clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 40 }
+sources: { stores: { type: retail_mix, with: { seed: 1, burst: 40 } } }
+batchers: { all: { type: count_or_time, inputs: stores, with: { max_batch_size: 40 } } }
+sinks:
+  hook:
+    type: http
+    inputs: [all]
+    with: { url: '${URL}', format: event }
+    delivery:
+      timeout: 400ms
+      retry: { attempts: 1, on_exhausted: dead_letter }
+";
+
+#[test]
+fn a_batch_of_many_requests_may_take_longer_than_each_of_them() {
+    let peer = Peer::start();
+    peer.set(Fault::Slow(Duration::from_millis(20)));
+    let test = Test::new(&["run", "slow.yaml"]).file("slow.yaml", SLOW);
+    test.env("URL", &peer.url()).run().exits(0).says("the accounts add up");
+    peer.look(|log| {
+        assert_eq!(log.requests.len(), 40);
+        assert!(log.taken().values().all(|times| *times == 1));
+        let all = log.requests[39].time - log.requests[0].time;
+        assert!(all > Duration::from_millis(700), "too quick to show anything: {all:?}");
+    });
+}
+
+#[test]
+fn a_request_that_was_answered_is_not_made_again_when_a_later_one_stalls_or_the_run_is_cut() {
+    let peer = Peer::start();
+    let scripted = (0..7).map(|_| Fault::None).chain([Fault::Stall]);
+    peer.script(scripted);
+    let spec = SLOW.replace("attempts: 1, on_exhausted: dead_letter", "initial_backoff_ms: 1");
+    let test = Test::new(&["run", "slow.yaml"]).file("slow.yaml", &spec);
+    test.env("URL", &peer.url()).run().exits(0).says("the accounts add up");
+    peer.look(|log| {
+        assert_eq!((log.events.len(), log.requests.len()), (40, 41));
+    });
+
+    let peer = Peer::start();
+    peer.script((0..7).map(|_| Fault::None));
+    peer.set(Fault::Stall);
+    let spec = spec.replace("timeout: 400ms", "timeout: 1h");
+    let test = Test::new(&["run", "slow.yaml"]).file("slow.yaml", &spec);
+    let (running, _stdout) = test.env("URL", &peer.url()).start();
+    peer.wait_until(|log| log.requests.len() == 8);
+    running.signal("INT");
+    running.wait_for_line("draining");
+    running.signal("INT");
+    let ended = running.end(String::new()).exits(1);
+    let letters = ended.read("dead_letters/slow.ndjson");
+    assert_eq!(letters.lines().count(), 33, "the one of unknown fate, and those not sent");
+}
+
+#[test]
+fn a_receiver_that_repeats_the_request_does_not_bring_its_secrets_into_messages() {
+    let peer = Peer::start();
+    let url = peer.url().replace("/events", "/services/T0K3N-in-path?key=T0K3N-in-query&v=1");
+    let writer = Writer::to(&url, "auth: { basic: { user: me, password: s3cret } }");
+    let body = "Cannot POST /services/T0K3N-in-path?key=T0K3N-in-query&v=1 (T0K3N-in-path, \
+                T0K3N-in-query) with Basic bWU6czNjcmV0"
+        .to_owned();
+    peer.set(Fault::Answer { status: 404, headers: Vec::new(), body });
+    let outcome = writer.write(1);
+    let reason = "HTTP 404: Cannot POST *** (***, ***) with Basic ***";
+    assert_eq!(refused(&outcome), ("not_found", Retry::Never, reason));
 }
 
 #[test]

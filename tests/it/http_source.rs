@@ -133,6 +133,15 @@ fn a_request_is_answered_when_its_events_are_delivered_and_a_stop_waits_for_it()
 }
 
 #[test]
+fn a_malformed_body_that_cannot_be_kept_as_a_dead_letter_is_not_acknowledged() {
+    let spec = format!("{WEBHOOK}dead_letter: {{ path: dead.ndjson, max_events: 1 }}\n");
+    let webhook = Webhook::start(&spec, "on_malformed: dead_letter");
+    assert_eq!(webhook.post("", b"{\"a\" 1}\n").0, 200, "it is kept");
+    assert_eq!(webhook.post("", b"{\"a\" 2}\n").0, 503, "there is no room for it");
+    webhook.running.end(String::new()).exits(1);
+}
+
+#[test]
 fn one_engine_feeds_another() {
     let mut webhook = Webhook::start(WEBHOOK, "");
     let spec = format!(

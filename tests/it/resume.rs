@@ -277,3 +277,38 @@ fn a_killed_run_is_followed_by_one_with_the_same_ids() {
     assert!(overlap >= whole.len(), "nothing is lost");
     assert_eq!(after.lines().collect::<Vec<_>>(), whole[whole.len() - after.lines().count()..]);
 }
+
+#[test]
+fn a_stream_that_ended_before_a_stop_does_not_end_again() {
+    let spec = r#"
+state: { path: state/shop, interval: 1h }
+clock: { start: 2024-11-29T10:00:00Z, speed: 1 }
+sources:
+  a: { type: file, with: { path: a.ndjson } }
+  mix: { type: retail_mix, with: { burst: 1 } }
+correlators:
+  total:
+    type: rhai
+    inputs: [a]
+    with:
+      passthrough: false
+      script: |
+        fn on_event(event, state, out) { state.n = (state.n ?? 0) + 1; }
+        fn on_end(state, out) { out.emit("total", #{ n: state.n }); }
+sinks:
+  totals: { type: file, inputs: [total], with: { path: totals.ndjson } }
+  out: { type: console, inputs: [mix], with: { format: ndjson } }
+"#;
+    let legs = Legs::new(spec);
+    legs.file("a.ndjson", &lines(0..3));
+    let totals = || std::fs::read_to_string(legs.path("totals.ndjson")).unwrap();
+    for _ in 0..3 {
+        // The file has long ended when so many events of the other source are out.
+        legs.stopped(&[], 3);
+        assert_eq!(totals().lines().count(), 1);
+    }
+    legs.file("a.ndjson", &lines(0..5));
+    legs.stopped(&[], 3);
+    assert_eq!(totals().lines().count(), 2, "there was more to come");
+    assert!(totals().lines().last().unwrap().contains("\"n\":5"));
+}

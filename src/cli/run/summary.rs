@@ -78,6 +78,7 @@ pub(super) fn log(report: &Report) {
 fn ending(report: &Report) -> &'static str {
     match report.ending {
         Ending::Finished => "finished",
+        Ending::Stopped if report.statistics.buffer_size > 0 => "was stopped",
         Ending::Stopped => "was stopped, and drained",
         Ending::Aborted => "was stopped at once",
         Ending::Failed => "failed",
@@ -213,6 +214,14 @@ fn remarks(report: &Report, engine: &Engine) -> String {
     }
     for stage in &statistics.stages {
         text.push_str(&delivery(stage));
+    }
+    if let Some(damages) = statistics.error_counts.get("buffer_damaged") {
+        let damages = number(*damages);
+        let _ = writeln!(
+            text,
+            "warning: damages and cut ends found in buffers on disk: {damages}; the log says where, \
+             and what is lost with them"
+        );
     }
     if statistics.dead_letter_queue_size > 0
         && let Some(path) = engine.dead_letter_path()

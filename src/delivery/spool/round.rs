@@ -193,13 +193,17 @@ impl Spool {
                 Ok(Some(Next::Record(record))) => match self.decode(&record) {
                     Ok(held) => found.ready.push(held),
                     Err(reason) => {
-                        self.queue.acknowledge(record.sequence);
-                        self.has_settled = true;
-                        let Record { sequence, events, .. } = record;
-                        let folder = self.queue.folder().display();
-                        let description =
-                            format!("record {sequence} in `{folder}` is no batch: {reason}");
-                        found.damaged.push(Lost { description, events: events.into() });
+                        let reason = format!("record {} is no batch: {reason}", record.sequence);
+                        match self.queue.put_aside(&record, reason) {
+                            Ok(damage) => {
+                                self.has_settled = true;
+                                found.damaged.push(damage.into());
+                            }
+                            Err(error) => {
+                                found.error.get_or_insert_with(|| error.to_string());
+                                return;
+                            }
+                        }
                     }
                 },
                 Ok(Some(Next::Damaged(damage))) => found.damaged.push(damage.into()),

@@ -156,3 +156,102 @@ async fn a_buffer_that_another_run_has_open_fails_the_run_and_loses_nothing() {
     assert_eq!(counts(&stand.tally().dead_lettered), [("undelivered", 150)]);
     stand.assert_balanced();
 }
+
+/// Dead letters that hold so many events.
+fn letters(stand: &Stand, max_events: u64, when_full: WhenFull) -> DeadLetters {
+    let clock = Clock::new(None, Speed::Max, false);
+    DeadLetters::new(stand.folder.path().join("dead"), max_events, when_full, "", clock)
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_dead_letters_cost_nothing_of_a_buffer_that_outlasts_the_run() {
+    let refused = || Reply::Say(Outcome::Refused(Refusal::permanent("unauthorized", "HTTP 401")));
+    for lanes in [1, 3] {
+        let mut stand = on_disk(&json!({}));
+        stand.settings.lanes = std::num::NonZeroUsize::new(lanes).unwrap();
+        stand.letters = letters(&stand, 4, WhenFull::Stop);
+        stand.takes = Duration::from_secs(1);
+        let began = Instant::now();
+        stand.delivery(batches(&stand, 0..20), move |_, _| refused()).await;
+        let tally = stand.tally();
+        assert_eq!((tally.dead_letters(), tally.losses(), tally.buffered), (4, 0, 56));
+        assert!(stand.control.errors()[0].contains("is full"), "{:?}", stand.control.errors());
+        assert!(began.elapsed() < Duration::from_secs(5), "nothing more is sent");
+        assert!(tally.balances(), "{tally:?}");
+
+        // What one record holds is sent again as a whole, if not all of it was kept.
+        let next = stand.next_run();
+        next.delivery(Vec::new(), |_, _| delivered()).await;
+        let mut ids: Vec<String> = next.ids().into_iter().flatten().collect();
+        ids.extend(stand.dead().iter().map(|it| it["event"]["trace_id"].as_str().unwrap().into()));
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 60);
+        next.assert_balanced();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_that_cannot_be_written_cost_nothing_of_a_buffer_either() {
+    let stand = on_disk(&json!({}));
+    std::fs::create_dir(stand.folder.path().join("dead")).unwrap();
+    let refused = || Reply::Say(Outcome::Refused(Refusal::permanent("unauthorized", "HTTP 401")));
+    stand.delivery(batches(&stand, 0..20), move |_, _| refused()).await;
+    let tally = stand.tally();
+    assert_eq!((tally.dead_letters(), tally.losses(), tally.buffered), (0, 0, 60));
+    stand.assert_balanced();
+    assert!(stand.control.errors()[0].contains("dead-letter file"));
+    let next = stand.next_run();
+    next.delivery(Vec::new(), |_, _| delivered()).await;
+    assert_eq!(next.tally().delivered, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_as_the_spec_says_leaves_the_buffer() {
+    let mut stand = on_disk(&json!({}));
+    stand.letters = letters(&stand, 4, WhenFull::Drop);
+    let refused = || Reply::Say(Outcome::Refused(Refusal::permanent("unauthorized", "HTTP 401")));
+    stand.delivery(batches(&stand, 0..20), move |_, _| refused()).await;
+    let tally = stand.tally();
+    assert_eq!((tally.dead_letters(), tally.losses(), tally.buffered), (4, 56, 0));
+    assert_eq!((stand.ledger.outstanding(), stand.control.errors()), (0, vec![]));
+    stand.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_no_room_in_a_buffer_nor_in_dead_letters_is_not_acknowledged() {
+    let mut stand = on_disk(&json!({ "max_events": 6 }));
+    stand.letters = DeadLetters::off();
+    let input = batches(&stand, 0..30);
+    let run = stand.delivery(input, |_, _| Reply::Hang);
+    tokio::join!(run, keep_after(&stand, Duration::from_mins(1)));
+    let tally = stand.tally();
+    assert_eq!((tally.buffered, counts(&tally.dropped)), (6, vec![("undelivered", 84)]));
+    assert_eq!((stand.ledger.acknowledged(), stand.ledger.outstanding()), (Some("1a".into()), 28));
+    stand.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_no_batch_is_put_aside_and_told_with_its_place() {
+    let stand = on_disk(&json!({}));
+    let folder = stand.folder.path().join("buffer");
+    let limits =
+        crate::delivery::disk::Limits { max_events: 9, max_bytes: 1 << 20, segment_bytes: 1 << 20 };
+    let (mut queue, _) = crate::delivery::disk::DiskQueue::open(&folder, limits).unwrap();
+    let [intact] = ["x"].map(|id| stand.batch(&[id]));
+    let line = format!("{}\n", intact.events()[0].to_json());
+    for payload in [line.as_str(), "{\"envelope\":2}\n", line.as_str()] {
+        queue.append(payload.as_bytes(), 1).unwrap();
+    }
+    queue.close().unwrap();
+
+    let next = stand.next_run();
+    next.delivery(Vec::new(), |_, _| delivered()).await;
+    assert_eq!((next.ids().len(), next.tally().recovered), (2, 3));
+    assert_eq!(counts(&next.tally().dropped), [("buffer_damaged", 1)]);
+    next.assert_balanced();
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let aside = files.into_iter().find(|file| file.extension().is_some_and(|it| it == "damaged"));
+    let aside = String::from_utf8_lossy(&std::fs::read(aside.unwrap()).unwrap()).into_owned();
+    assert!(aside.ends_with("{\"envelope\":2}\n"), "{aside:?}");
+}

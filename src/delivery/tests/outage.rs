@@ -131,3 +131,24 @@ async fn a_run_that_is_given_up_while_it_waits_out_an_outage_ends_at_once() {
     assert_eq!(counts(&stand.tally().dead_lettered), [("undelivered", 1)]);
     stand.assert_balanced();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_run_can_neither_send_nor_keep_is_counted_and_not_acknowledged() {
+    let clock = Clock::new(None, Speed::Max, false);
+    let folder = tempfile::tempdir().unwrap();
+    let full = DeadLetters::new(folder.path().join("dead"), 0, WhenFull::Drop, "", clock);
+    for letters in [DeadLetters::off(), full] {
+        let mut stand = Stand::new(plain());
+        stand.letters = letters;
+        let batches = vec![stand.batch(&["a"]), stand.batch(&["b"])];
+        let control = stand.control.clone();
+        let keep = async move {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            control.keep();
+        };
+        tokio::join!(stand.delivery(batches, |_, _| unavailable()), keep);
+        assert_eq!(counts(&stand.tally().dropped), [("undelivered", 2)]);
+        assert_eq!((stand.ledger.outstanding(), stand.control.errors()), (2, vec![]));
+        stand.assert_balanced();
+    }
+}

@@ -30,6 +30,34 @@ async fn only_what_failed_is_sent_again_and_what_never_will_be_taken_is_a_dead_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_not_sent_yet_is_sent_at_once_and_uses_up_no_attempt() {
+    let stand = Stand::new(json!({
+        "timeout": "2s",
+        "retry": { "attempts": 1, "on_exhausted": "dead_letter" }
+    }));
+    let stand = Stand { takes: Duration::from_secs(1), ..stand };
+    let batches = vec![stand.batch(&["a", "b", "c", "d", "e"])];
+    let never = vec![(0, Refusal::permanent("rejected", "no"))];
+    let delivery = stand.delivery(batches, move |_, count| match count {
+        0 => Reply::Say(Outcome::Partly { decided: 2, failed: never.clone() }),
+        1 | 2 => Reply::Say(Outcome::Partly { decided: 1, failed: Vec::new() }),
+        _ => delivered(),
+    });
+    delivery.await;
+    assert_eq!(
+        stand.ids(),
+        [&["a", "b", "c", "d", "e"][..], &["c", "d", "e"], &["d", "e"], &["e"]]
+    );
+    assert_eq!(seconds(&stand.times()), [0, 1, 2, 3]);
+    let tally = stand.tally();
+    assert_eq!((tally.delivered, counts(&tally.dead_lettered)), (4, vec![("rejected", 1)]));
+    let figures = stand.figures();
+    assert_eq!((figures.attempts_failed, figures.retried_events), (0, 0));
+    assert_eq!(stand.ledger.outstanding(), 0);
+    stand.assert_balanced();
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_count_sends_in_all_and_the_letter_says_how_many_and_since_when() {
     let stand = Stand::new(json!({
         "retry": { "attempts": 3, "jitter": false, "on_exhausted": "dead_letter" }

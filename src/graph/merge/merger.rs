@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::event::{BATCH_EVENTS, Batch, BatchBuilder, Event, Timestamp, Token};
+use crate::event::{BATCH_EVENTS, Batch, BatchBuilder, Event, Ledger, Timestamp, Token};
 use crate::state::{State, StateError};
 
 /// How many events of one input are held while another is behind.
@@ -60,10 +61,11 @@ impl Merger {
         Self { inputs: (0..inputs).map(|_| input()).collect(), told: Timestamp::MIN }
     }
 
-    /// A merger that goes on with what another one held.
+    /// A merger that goes on with what another one held, under tokens of this ledger.
     pub(in crate::graph) fn restored(
         inputs: usize,
         state: Option<&State>,
+        ledger: &Ledger,
     ) -> Result<Self, StateError> {
         let mut merger = Self::new(inputs);
         let held = state.map_or_else(|| Ok(Held::default()), State::read::<Held>)?;
@@ -71,7 +73,9 @@ impl Merger {
             return Err(StateError("there were more inputs".to_owned()));
         }
         for (place, HeldInput { watermark, events }) in held.inputs.into_iter().enumerate() {
-            merger.push(place, Batch::new(events, Timestamp::from_millis(watermark), None));
+            // No source knows of them any more: the next snapshot has to wait for their fate.
+            let token = (!events.is_empty()).then(|| ledger.issue(Value::Null));
+            merger.push(place, Batch::new(events, Timestamp::from_millis(watermark), token));
         }
         merger.told = held.told.map_or(merger.told, Timestamp::from_millis);
         Ok(merger)
@@ -89,6 +93,13 @@ impl Merger {
         };
         let inputs = self.inputs.iter().map(held).collect();
         State::of(&Held { inputs, told: Some(self.told.as_millis()) })
+    }
+
+    /// Leaves the tokens of what is held unresolved: it goes no further, and is kept nowhere.
+    pub(in crate::graph) fn withhold(&self) {
+        for segment in self.inputs.iter().flat_map(|input| &input.segments) {
+            segment.tokens.iter().for_each(Token::withhold);
+        }
     }
 
     /// How many events are held.

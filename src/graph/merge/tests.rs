@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::merger::HELD_EVENTS_MAX;
 use super::*;
-use crate::event::{Event, RECEIPT_CREATED, Text};
+use crate::event::{Event, Ledger, RECEIPT_CREATED, Text};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -126,7 +126,7 @@ proptest! {
 async fn what_comes_by_arrival_carries_the_lowest_watermark() {
     let ahead = stream::iter([Batch::new(vec![event(0, 0, 50)], at(100), None)]);
     let behind = stream::iter([Batch::new(vec![event(1, 0, 10)], at(20), None)]);
-    let merged = as_they_come(vec![ahead.boxed(), behind.boxed()]);
+    let merged = as_they_come(vec![ahead.boxed(), behind.boxed()], Duration::from_secs(10));
     let told: Vec<_> = merged.map(|batch| batch.watermark()).collect().await;
     assert!(told.is_sorted(), "{told:?}");
     assert_eq!(told[..2], [Timestamp::MIN, at(20)]);
@@ -184,7 +184,7 @@ fn what_is_held_is_held_again_by_a_merger_that_goes_on() {
     merger.push(1, Batch::progress(at(6)));
     let (_, settled) = merger.take(false).unwrap();
     assert_eq!(names(&[settled]), ["0.1"]);
-    let mut restored = Merger::restored(2, Some(&merger.state())).unwrap();
+    let mut restored = Merger::restored(2, Some(&merger.state()), &Ledger::new()).unwrap();
     assert_eq!(restored.held(), 1);
     for merger in [&mut merger, &mut restored] {
         merger.push(1, Batch::new(vec![event(1, 1, 7)], at(20), None));
@@ -209,4 +209,31 @@ async fn time_in_which_nobody_asked_is_no_silence() {
     // The sink is held back for longer than the timeout, and with it the other input.
     tokio::time::advance(Duration::from_mins(1)).await;
     assert!(futures::poll!(merged.next()).is_pending(), "the input is asked just now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_arrival_a_silent_input_does_not_hold_the_watermark_back_for_ever() {
+    let speaks = stream::iter([Batch::new(vec![event(0, 0, 5)], at(9), None)]);
+    let inputs = vec![speaks.chain(stream::pending()).boxed(), stream::pending().boxed()];
+    let mut merged = as_they_come(inputs, Duration::from_secs(10));
+    let began = Instant::now();
+    assert_eq!(merged.next().await.unwrap().watermark(), Timestamp::MIN);
+    assert_eq!(merged.next().await.unwrap().watermark(), at(9));
+    assert_eq!(began.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn what_was_held_by_the_run_before_is_covered_until_its_fate_is_known() {
+    let mut before = Merger::new(2);
+    before.push(0, Batch::new(vec![event(0, 1, 9)], at(9), None));
+    let ledger = Ledger::new();
+    let mut merger = Merger::restored(2, Some(&before.state()), &ledger).unwrap();
+    assert!(!ledger.is_settled(ledger.mark()));
+    merger.push(1, Batch::progress(at(50)));
+    merger.push(0, Batch::progress(at(50)));
+    let (_, on_its_way) = merger.take(false).unwrap();
+    assert_eq!(names(std::slice::from_ref(&on_its_way)), ["0.1"]);
+    assert!(!ledger.is_settled(ledger.mark()));
+    drop(on_its_way);
+    assert!(ledger.is_settled(ledger.mark()));
 }

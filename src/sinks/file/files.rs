@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ struct OpenFile {
     events: u64,
     /// Before they are packed.
     bytes: u64,
+    /// The length to cut it back to, where a write failed half way and that failed as well.
+    whole: Option<u64>,
     /// When its span of event time ends.
     span_end: Option<Timestamp>,
     last_use: u64,
@@ -65,7 +68,7 @@ impl Files {
     /// begins.
     pub(super) fn open(&mut self) -> Result<(), StageError> {
         match self.template.fixed().map(str::to_owned) {
-            Some(path) => self.file(&path).map(|_| ()).map_err(StageError),
+            Some(path) => self.file(&path).map(|_| ()).map_err(StageError::from),
             None => Ok(()),
         }
     }
@@ -78,8 +81,12 @@ impl Files {
             match self.write_to(&path, events, &places, &mut written) {
                 Ok(()) => {}
                 Err(Fault::Closed) => return Outcome::Closed,
-                Err(Fault::Io(message)) => {
-                    let refusal = Refusal::permanent("io", message);
+                Err(Fault::Io { message, passes }) => {
+                    let refusal = if passes {
+                        Refusal::transient("io", message)
+                    } else {
+                        Refusal::permanent("io", message)
+                    };
                     failed.extend(places[written..].iter().map(|at| (*at, refusal.clone())));
                 }
             }
@@ -105,7 +112,7 @@ impl Files {
             let part = with_part(Path::new(&path));
             result = result.and(rename(&part, Path::new(&path)));
         }
-        result.map_err(StageError)
+        result.map_err(StageError::from)
     }
 
     /// Completes the files that events were added to; what was to replace a file stays beside it.
@@ -182,8 +189,8 @@ impl Files {
         Ok(())
     }
 
-    /// The open file of a path, opened if need be. The error is a message that names the path.
-    fn file(&mut self, path: &str) -> Result<&mut OpenFile, String> {
+    /// The open file of a path, opened if need be.
+    fn file(&mut self, path: &str) -> Result<&mut OpenFile, Fault> {
         self.uses += 1;
         if !self.open.contains_key(path) {
             self.make_room()?;
@@ -191,22 +198,23 @@ impl Files {
             self.open.insert(path.to_owned(), file);
         }
         let uses = self.uses;
-        let open = self.open.get_mut(path).ok_or_else(|| format!("`{path}` is not open"))?;
+        let lost = || Fault::io(format!("cannot find `{path}`"), &io::ErrorKind::NotFound.into());
+        let open = self.open.get_mut(path).ok_or_else(lost)?;
         open.last_use = uses;
         Ok(open)
     }
 
-    fn opened(&mut self, path: &Path, name: &str) -> Result<OpenFile, String> {
+    fn opened(&mut self, path: &Path, name: &str) -> Result<OpenFile, Fault> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| {
-                format!("cannot make the folder `{}`: {error}", folder.display())
+                Fault::io(format!("cannot make the folder `{}`", folder.display()), &error)
             })?;
         }
         let mut how = OpenOptions::new();
         let (now, becomes) = match (self.settings.rotate, self.settings.mode) {
             (Some(_), _) => {
                 let numbered = next_numbered(path)
-                    .map_err(|error| format!("cannot number `{name}`: {error}"))?;
+                    .map_err(|error| Fault::io(format!("cannot number `{name}`"), &error))?;
                 how.append(true).create_new(true);
                 (with_part(&numbered), Some(numbered))
             }
@@ -225,18 +233,18 @@ impl Files {
             }
         };
         let readable = self.settings.rotate.is_none() && self.settings.mode == Mode::Append;
-        let mut file = open_for_writing(&how, &now)
-            .map_err(|error| format!("cannot write `{}`: {error}", now.display()))?;
+        let failed = |error| Fault::io(format!("cannot write `{}`", now.display()), &error);
+        let mut file = open_for_writing(&how, &now).map_err(failed)?;
         if readable && !self.packs() {
-            end_torn_line(&mut file)
-                .map_err(|error| format!("cannot write `{}`: {error}", now.display()))?;
+            end_torn_line(&mut file).map_err(failed)?;
         }
         let (events, bytes, span_end) = (0, 0, None);
-        Ok(OpenFile { file, path: now, becomes, events, bytes, span_end, last_use: self.uses })
+        let (whole, last_use) = (None, self.uses);
+        Ok(OpenFile { file, path: now, becomes, events, bytes, whole, span_end, last_use })
     }
 
     /// Closes the file that was not used for longest, if there are as many as there may be.
-    fn make_room(&mut self) -> Result<(), String> {
+    fn make_room(&mut self) -> Result<(), Fault> {
         if self.open.len() < self.settings.max_open_files.max(1) {
             return Ok(());
         }
@@ -248,16 +256,20 @@ impl Files {
     }
 
     /// Closes a file, and gives it its final name where it has one to get.
-    fn complete(&mut self, path: &str) -> Result<(), String> {
-        let Some(open) = self.open.remove(path) else { return Ok(()) };
+    fn complete(&mut self, path: &str) -> Result<(), Fault> {
+        let Some(mut open) = self.open.remove(path) else { return Ok(()) };
+        open.cut_back().map_err(|error| {
+            Fault::io(format!("cannot write `{}`", open.path.display()), &error)
+        })?;
         if self.settings.fsync {
-            open.file
-                .sync_all()
-                .map_err(|error| format!("cannot sync `{}`: {error}", open.path.display()))?;
+            open.file.sync_all().map_err(|error| {
+                Fault::io(format!("cannot sync `{}`", open.path.display()), &error)
+            })?;
         }
         match open.becomes {
-            Some(_) if open.events == 0 => fs::remove_file(&open.path)
-                .map_err(|error| format!("cannot remove `{}`: {error}", open.path.display())),
+            Some(_) if open.events == 0 => fs::remove_file(&open.path).map_err(|error| {
+                Fault::io(format!("cannot remove `{}`", open.path.display()), &error)
+            }),
             Some(becomes) => rename(&open.path, &becomes),
             None => Ok(()),
         }
@@ -277,18 +289,28 @@ impl OpenFile {
 
     /// Appends all of it, or takes back what was left of a write that failed.
     fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let before = self.file.metadata().map(|file| file.is_file().then_some(file.len()));
-        self.file.write_all(bytes).map_err(|error| {
-            if let Ok(Some(length)) = before {
-                // The write's own error is the one to report.
-                let _ = self.file.set_len(length);
-                let _ = self.file.seek(SeekFrom::End(0));
-            }
-            match error.kind() {
-                io::ErrorKind::BrokenPipe => Fault::Closed,
-                _ => Fault::Io(format!("cannot write `{}`: {error}", self.path.display())),
-            }
+        let written = self.cut_back().and_then(|()| {
+            let before = self.file.metadata()?;
+            self.file.write_all(bytes).inspect_err(|_| {
+                self.whole = before.is_file().then_some(before.len());
+                // The write's own error is the one to report; the next write tries it again.
+                let _ = self.cut_back();
+            })
+        });
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Fault::Closed,
+            _ => Fault::io(format!("cannot write `{}`", self.path.display()), &error),
         })
+    }
+
+    /// Takes back what a write that failed has left behind the last whole line.
+    fn cut_back(&mut self) -> io::Result<()> {
+        if let Some(length) = self.whole {
+            self.file.set_len(length)?;
+            self.file.seek(SeekFrom::End(0))?;
+            self.whole = None;
+        }
+        Ok(())
     }
 }
 
@@ -296,22 +318,34 @@ impl OpenFile {
 enum Fault {
     /// The reader of a pipe is gone.
     Closed,
-    /// The message names the path.
-    Io(String),
+    /// The message names the path; `passes` where the same may succeed later.
+    Io { message: String, passes: bool },
 }
 
-impl From<String> for Fault {
-    fn from(message: String) -> Self {
-        Self::Io(message)
+impl Fault {
+    /// What could not be done, and what the system said. A disk that is used up is made room on.
+    fn io(what: impl Display, error: &io::Error) -> Self {
+        let kind = error.kind();
+        let passes = matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        Self::Io { message: format!("{what}: {error}"), passes }
     }
 }
 
-fn gzip_member(lines: &[u8]) -> Result<Vec<u8>, String> {
+impl From<Fault> for StageError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Closed => Self("the reader is gone".to_owned()),
+            Fault::Io { message, .. } => Self(message),
+        }
+    }
+}
+
+fn gzip_member(lines: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder
         .write_all(lines)
         .and_then(|()| encoder.finish())
-        .map_err(|error| format!("cannot compress: {error}"))
+        .map_err(|error| Fault::io("cannot compress", &error))
 }
 
 fn open_for_writing(how: &OpenOptions, path: &Path) -> io::Result<File> {
@@ -339,9 +373,9 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
     }
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), String> {
+fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
     fs::rename(from, to).map_err(|error| {
-        format!("cannot rename `{}` to `{}`: {error}", from.display(), to.display())
+        Fault::io(format!("cannot rename `{}` to `{}`", from.display(), to.display()), &error)
     })
 }
 
@@ -378,4 +412,33 @@ fn next_numbered(path: &Path) -> io::Result<PathBuf> {
         last = last.max(number.unwrap_or(0_u64));
     }
     Ok(path.with_file_name(format!("{stem}-{:05}{ending}", last + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_that_could_not_be_taken_back_at_once_is_before_the_next_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "whole\nha").unwrap();
+        let file = OpenOptions::new().append(true).open(&path).unwrap();
+        let becomes = None;
+        let (events, bytes, span_end, last_use) = (1, 6, None, 0);
+        let whole = Some(6);
+        let mut open = OpenFile {
+            file,
+            path: path.clone(),
+            becomes,
+            events,
+            bytes,
+            whole,
+            span_end,
+            last_use,
+        };
+        assert!(open.append(b"half\n").is_ok());
+        assert!(open.append(b"more\n").is_ok());
+        assert_eq!(fs::read_to_string(path).unwrap(), "whole\nhalf\nmore\n");
+    }
 }

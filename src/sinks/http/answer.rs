@@ -85,7 +85,7 @@ fn taken(
     };
     let partial: Option<Partial> = serde_json::from_slice(body).ok().filter(|_| is_object);
     let Some(partial) = partial else {
-        let is_unclear = status == 207 || (is_object && !is_whole);
+        let is_unclear = status == 207 || (is_object && (!is_whole || says_rejected(body)));
         return if is_unclear { not_understood() } else { Answer::Taken };
     };
     let mut rejected: Vec<_> = partial
@@ -97,6 +97,17 @@ fn taken(
     rejected.sort_by_key(|(index, _)| *index);
     rejected.dedup_by_key(|(index, _)| *index);
     if rejected.is_empty() { Answer::Taken } else { Answer::Except(rejected) }
+}
+
+/// Whether an answer speaks of events that were rejected, however that reads. Many say how many
+/// there were: none is no reason to doubt.
+fn says_rejected(body: &[u8]) -> bool {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(answer) => answer.get("rejected").is_some_and(|rejected| {
+            !rejected.is_null() && rejected != 0 && rejected.as_bool() != Some(false)
+        }),
+        Err(_) => memchr::memmem::find(body, b"\"rejected\"").is_some(),
+    }
 }
 
 /// What a status other than 2xx means.
@@ -223,6 +234,11 @@ mod tests {
     fn an_answer_about_some_events_that_is_not_understood_is_no_success() {
         for body in ["", "thanks", "{\"multi\": 1}"] {
             assert!(matches!(answer(207, body), Answer::Refused(_)), "{body}");
+        }
+        for rejected in ["\"x\"", "3", "[{\"index\": -1}]", "[{\"status\": 429}]", "[{\"index\": 0"]
+        {
+            let body = format!("{{\"rejected\": {rejected}}}");
+            assert!(matches!(answer(200, &body), Answer::Refused(_)), "{body}");
         }
         let cut = Answer::new(200, &HeaderMap::new(), b"{\"rejected\": [", false, &[]);
         assert!(matches!(cut, Answer::Refused(_)));

@@ -18,34 +18,32 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Writes events.
-    pub(super) fn of(events: &[Event], format: BodyFormat) -> Self {
+    /// Writes as many events, from the first, as make a body that is not larger than this; at
+    /// least one.
+    pub(super) fn first_of(events: &[Event], format: BodyFormat, body_bytes_max: usize) -> Self {
         let mut json = JsonWriter::new();
-        let mut ends = Vec::with_capacity(events.len());
+        let mut lines = Self { bytes: Bytes::new(), ends: Vec::new(), format };
         for event in events {
             json.line(event);
-            ends.push(json.as_bytes().len());
-        }
-        Self { bytes: json.into_bytes().into(), ends, format }
-    }
-
-    /// Ranges of events whose bodies are not larger than this, in order; an event that is larger
-    /// by itself makes a range of its own.
-    pub(super) fn pieces(&self, body_bytes_max: usize) -> Vec<Range<usize>> {
-        let mut pieces = Vec::new();
-        let mut first = 0;
-        for next in 0..self.ends.len() {
-            let is_full = self.format == BodyFormat::Event
-                || self.body_bytes(&(first..next + 1)) > body_bytes_max;
-            if next > first && is_full {
-                pieces.push(first..next);
-                first = next;
+            lines.ends.push(json.as_bytes().len());
+            let count = lines.ends.len();
+            if count == 1 {
+                lines.ends.reserve(events.len());
+            } else if lines.body_bytes(&(0..count)) > body_bytes_max {
+                lines.ends.pop();
+                break;
+            }
+            if format == BodyFormat::Event {
+                break;
             }
         }
-        if first < self.ends.len() {
-            pieces.push(first..self.ends.len());
-        }
-        pieces
+        lines.bytes = json.into_bytes().into();
+        lines
+    }
+
+    /// How many events there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// How large the body of these events is.
@@ -123,12 +121,12 @@ mod tests {
     use crate::event::{RECEIPT_CREATED, Text, Timestamp};
     use serde_json::Value;
 
-    fn lines(count: usize, format: BodyFormat) -> Lines {
+    fn events(count: usize) -> Vec<Event> {
         let event = |number| {
             let id = Text::from(format!("T{number}"));
             Event::new(RECEIPT_CREATED, id, Timestamp::from_millis(0))
         };
-        Lines::of(&(0..count).map(event).collect::<Vec<_>>(), format)
+        (0..count).map(event).collect()
     }
 
     fn ids(body: &[u8], format: BodyFormat) -> Vec<String> {
@@ -146,16 +144,21 @@ mod tests {
     #[test]
     fn every_event_is_in_one_body_and_no_body_is_larger_than_it_may_be() {
         for format in [BodyFormat::Ndjson, BodyFormat::Json, BodyFormat::Event] {
-            let lines = lines(10, format);
-            let one = lines.body_bytes(&(0..1));
+            let events = events(10);
+            let one = Lines::first_of(&events, format, 1).body_bytes(&(0..1));
             for limit in [one, 3 * one, 3 * one + 1, 100 * one] {
-                let pieces = lines.pieces(limit);
-                let mut met = Vec::new();
-                for piece in pieces {
-                    let body = lines.body(&piece);
-                    assert_eq!(body.len(), lines.body_bytes(&piece), "{format:?} {piece:?}");
+                let (mut rest, mut met) = (&events[..], Vec::new());
+                while !rest.is_empty() {
+                    let lines = Lines::first_of(rest, format, limit);
+                    let all = 0..lines.len();
+                    let body = lines.body(&all);
+                    assert_eq!(body.len(), lines.body_bytes(&all), "{format:?} {all:?}");
                     assert!(body.len() <= limit);
+                    let more = Lines::first_of(rest, format, usize::MAX);
+                    let is_last = more.len() == lines.len();
+                    assert!(is_last || more.body_bytes(&(0..lines.len() + 1)) > limit);
                     met.append(&mut ids(&body, format));
+                    rest = &rest[lines.len()..];
                 }
                 let wanted: Vec<_> = (0..10).map(|number| format!("T{number}")).collect();
                 assert_eq!(met, wanted, "{format:?} {limit}");
@@ -165,8 +168,8 @@ mod tests {
 
     #[test]
     fn an_event_that_is_too_large_by_itself_is_alone() {
-        assert_eq!(lines(3, BodyFormat::Ndjson).pieces(1), [0..1, 1..2, 2..3]);
-        assert!(lines(0, BodyFormat::Ndjson).pieces(1).is_empty());
+        assert_eq!(Lines::first_of(&events(3), BodyFormat::Ndjson, 1).len(), 1);
+        assert_eq!(Lines::first_of(&[], BodyFormat::Ndjson, 1).len(), 0);
     }
 
     #[test]

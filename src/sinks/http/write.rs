@@ -1,8 +1,8 @@
-//! A batch as one request or several, and their answers as one outcome.
+//! The first events of a batch as one request, and its answer as an outcome.
 
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use reqwest::Client;
@@ -22,6 +22,8 @@ pub(super) struct HttpWriter {
     format: BodyFormat,
     compression: Compression,
     body_bytes_max: usize,
+    /// How large a body the receiver took, where it has answered 413; else as large as may be.
+    body_bytes_fit: AtomicUsize,
     bytes_sent: AtomicU64,
 }
 
@@ -33,7 +35,22 @@ impl HttpWriter {
             format: settings.format,
             compression: settings.compression,
             body_bytes_max: settings.max_body_bytes,
+            body_bytes_fit: AtomicUsize::new(settings.max_body_bytes),
             bytes_sent: AtomicU64::new(0),
+        }
+    }
+
+    /// The receiver answered 413: the next bodies are smaller.
+    fn fit(&self, body_bytes: usize) {
+        self.body_bytes_fit.fetch_min(body_bytes, Ordering::Relaxed);
+    }
+
+    /// The receiver took a body: the next may be a little larger, up to the limit of the settings.
+    fn widen(&self) {
+        let fit = self.body_bytes_fit.load(Ordering::Relaxed);
+        if fit < self.body_bytes_max {
+            let wider = fit.saturating_add(fit / 8 + 1).min(self.body_bytes_max);
+            self.body_bytes_fit.store(wider, Ordering::Relaxed);
         }
     }
 
@@ -82,34 +99,40 @@ impl Sink for HttpWriter {
         Ok(())
     }
 
+    /// One request, and after 413 smaller ones until the first events fit.
     async fn write(&self, batch: &Batch) -> Outcome {
         let Some(client) = self.client.get() else {
             return Outcome::Refused(Refusal::transient("connection", "the sink is not open"));
         };
-        let lines = Lines::of(batch.events(), self.format);
-        let mut todo = lines.pieces(self.body_bytes_max);
-        todo.reverse();
-        let mut fates = Fates { events: batch.len(), refused: Vec::new() };
-        while let Some(range) = todo.pop() {
+        let body_bytes_max = self.body_bytes_fit.load(Ordering::Relaxed);
+        let lines = Lines::first_of(batch.events(), self.format, body_bytes_max);
+        let mut sent = lines.len();
+        if sent == 0 {
+            return Outcome::Delivered;
+        }
+        loop {
+            let range = 0..sent;
             match self.send(client, &lines, &range).await {
-                Answer::Taken => {}
-                Answer::TooLarge(_) if range.len() > 1 => {
-                    let middle = range.start + range.len() / 2;
-                    todo.push(middle..range.end);
-                    todo.push(range.start..middle);
+                Answer::TooLarge(_) if sent > 1 => {
+                    sent /= 2;
+                    self.fit(lines.body_bytes(&(0..sent)));
                 }
-                Answer::Except(rejected) => fates.except(&range, rejected),
-                Answer::TooLarge(refusal) => fates.refuse(range, &refusal),
-                Answer::Refused(refusal) => {
-                    let holds_for_all = concerns_all(&refusal);
-                    fates.refuse(range, &refusal);
-                    if holds_for_all {
-                        todo.drain(..).rev().for_each(|range| fates.refuse(range, &refusal));
-                    }
+                Answer::Taken => {
+                    self.widen();
+                    return decided(batch.len(), sent, Vec::new());
+                }
+                Answer::Except(rejected) => {
+                    self.widen();
+                    return decided(batch.len(), sent, understood(sent, rejected));
+                }
+                Answer::Refused(refusal) if concerns_all(&refusal) => {
+                    return Outcome::Refused(refusal);
+                }
+                Answer::TooLarge(refusal) | Answer::Refused(refusal) => {
+                    return decided(batch.len(), sent, refused(range, &refusal));
                 }
             }
         }
-        fates.outcome()
     }
 
     fn wants_batches(&self) -> bool {
@@ -124,41 +147,38 @@ impl Sink for HttpWriter {
 /// Whether the events that are still to come would fare no better; what may be taken later keeps
 /// its place before them.
 fn concerns_all(refusal: &Refusal) -> bool {
+    is_transient(refusal) || ["unauthorized", "not_found"].contains(&refusal.failure.category)
+}
+
+fn is_transient(refusal: &Refusal) -> bool {
     refusal.retry != Retry::Never
-        || ["unauthorized", "not_found"].contains(&refusal.failure.category)
 }
 
-/// What became of the events of a batch.
-struct Fates {
-    events: usize,
-    /// By place, ascending.
-    refused: Vec<(usize, Refusal)>,
+fn refused(range: Range<usize>, refusal: &Refusal) -> Vec<(usize, Refusal)> {
+    range.map(|place| (place, refusal.clone())).collect()
 }
 
-impl Fates {
-    fn refuse(&mut self, range: Range<usize>, refusal: &Refusal) {
-        self.refused.extend(range.map(|place| (place, refusal.clone())));
-    }
+/// What a receiver rejects of a request, if it is in the request.
+fn understood(sent: usize, rejected: Vec<(usize, Refusal)>) -> Vec<(usize, Refusal)> {
+    let Some((index, _)) = rejected.iter().find(|(index, _)| *index >= sent) else {
+        return rejected;
+    };
+    let reason = format!("it rejects event {index} of {sent}");
+    refused(0..sent, &Refusal::permanent("rejected", reason))
+}
 
-    /// Some events of a request were not taken; their places count from its first.
-    fn except(&mut self, range: &Range<usize>, rejected: Vec<(usize, Refusal)>) {
-        if let Some((index, _)) = rejected.iter().find(|(index, _)| *index >= range.len()) {
-            let reason = format!("it rejects event {index} of {}", range.len());
-            return self.refuse(range.clone(), &Refusal::permanent("rejected", reason));
-        }
-        let places = rejected.into_iter().map(|(index, refusal)| (range.start + index, refusal));
-        self.refused.extend(places);
+/// What became of a batch of which the first so many were sent, and these failed.
+fn decided(events: usize, sent: usize, mut failed: Vec<(usize, Refusal)>) -> Outcome {
+    if let Some((_, later)) = failed.iter().find(|(_, refusal)| is_transient(refusal)) {
+        // What comes behind an event that is sent again waits for it, and does not overtake it.
+        let later = later.clone();
+        failed.extend(refused(sent..events, &later));
+    } else if sent < events {
+        return Outcome::Partly { decided: sent, failed };
     }
-
-    fn outcome(mut self) -> Outcome {
-        if self.refused.is_empty() {
-            return Outcome::Delivered;
-        }
-        let first = &self.refused[0].1;
-        let is_one = self.refused.iter().all(|(_, refusal)| refusal == first);
-        if is_one && self.refused.len() == self.events {
-            return Outcome::Refused(self.refused.swap_remove(0).1);
-        }
-        Outcome::Except(self.refused)
+    let Some((_, first)) = failed.first() else { return Outcome::Delivered };
+    if failed.len() == events && failed.iter().all(|(_, refusal)| refusal == first) {
+        return Outcome::Refused(first.clone());
     }
+    Outcome::Except(failed)
 }

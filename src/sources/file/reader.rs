@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::input::Input;
 use super::lines::{Line, Lines};
 use super::reorder::Reorder;
@@ -101,8 +99,6 @@ pub(super) struct ReadBatch {
     pub(super) events: Vec<Event>,
     /// Nothing earlier will come after them.
     pub(super) watermark: Timestamp,
-    /// Everything before this was handed on.
-    pub(super) position: serde_json::Value,
     /// How to go on behind them.
     pub(super) after: ResumePoint,
 }
@@ -197,9 +193,7 @@ impl FileReader {
         events.drain(..skipped);
         self.skip -= skipped as u64;
         let after = self.resume_point();
-        let Place { file, line, offset, .. } = &after.place;
-        let position = json!({ "file": file, "line": line, "offset": offset });
-        ReadBatch { events, watermark: self.reorder.watermark(), position, after }
+        ReadBatch { events, watermark: self.reorder.watermark(), after }
     }
 
     /// How to go on behind all that has left the reorder buffer.
