@@ -11,12 +11,13 @@
 //! | 16 | 8 | sequence; all records before it are settled |
 //! | 24 | 4 | checksum of the 24 bytes before |
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::damage::Damage;
 use super::error::{DiskError, DiskErrorReason};
+use super::folder;
 use super::format::{SEQUENCE_MAX, VERSION, u32_at, u64_at};
 use super::segment::Stretch;
 
@@ -54,13 +55,7 @@ impl CursorFile {
     /// What is damaged is put aside and written anew.
     pub(super) fn open(folder: &Path, is_new: bool) -> Result<(Self, CursorFound), DiskError> {
         let path = folder.join(NAME);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(DiskError::io(&path, "open"))?;
+        let mut file = folder::open(&path)?;
         let length = file.metadata().map_err(DiskError::io(&path, "open"))?.len();
         let (mut slots, mut damaged) = (Vec::new(), Vec::new());
         for offset in SLOT_OFFSETS.into_iter().filter(|_| length > 0 || !is_new) {

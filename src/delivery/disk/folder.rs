@@ -18,16 +18,17 @@ pub(super) fn make(folder: &Path) -> Result<(), DiskError> {
     new.into_iter().filter_map(Path::parent).try_for_each(sync)
 }
 
+/// A file to read and write, made if it is not there.
+pub(super) fn open(path: &Path) -> Result<File, DiskError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(DiskError::io(path, "open"))
+}
+
 /// Holds the folder until the file is closed. Its number in the file is for messages only.
 pub(super) fn lock(folder: &Path) -> Result<File, DiskError> {
     let path = folder.join(LOCK_NAME);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(DiskError::io(&path, "open"))?;
+    let mut file = open(&path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -5,24 +5,26 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{BATCH_EVENTS, Batch, BatchBuilder, Event, Ledger, Timestamp, Token};
+use crate::event::{
+    BATCH_EVENTS, Batch, BatchBuilder, Event, Exact, Ledger, Timestamp, Token, TokenIndex,
+};
 use crate::state::{State, StateError};
 
 /// How many events of one input are held while another is behind.
 pub(super) const HELD_EVENTS_MAX: usize = 16 * BATCH_EVENTS;
 
 /// What a merger holds, as it is kept between two runs.
-#[derive(Default, Serialize, Deserialize)]
-struct Held {
-    inputs: Vec<HeldInput>,
+#[derive(Serialize, Deserialize)]
+struct Held<E> {
+    inputs: Vec<HeldInput<E>>,
     told: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct HeldInput {
+struct HeldInput<E> {
     /// In milliseconds: it may be before or after all that can be written as a date.
     watermark: i64,
-    events: Vec<Event>,
+    events: Vec<E>,
 }
 
 /// The order itself, without streams: batches are pushed, and taken as far as they are settled.
@@ -30,6 +32,11 @@ pub(in crate::graph) struct Merger {
     inputs: Vec<Input>,
     /// The watermark that was last given out.
     pub(super) told: Timestamp,
+}
+
+/// Under the token of the batch that it is in.
+fn covered(Exact(event): Exact<Event>) -> Event {
+    Event { token: TokenIndex::default(), ..event }
 }
 
 struct Input {
@@ -68,11 +75,13 @@ impl Merger {
         ledger: &Ledger,
     ) -> Result<Self, StateError> {
         let mut merger = Self::new(inputs);
-        let held = state.map_or_else(|| Ok(Held::default()), State::read::<Held>)?;
+        let Some(state) = state else { return Ok(merger) };
+        let held: Held<Exact<Event>> = state.read()?;
         if held.inputs.len() > inputs {
             return Err(StateError("there were more inputs".to_owned()));
         }
         for (place, HeldInput { watermark, events }) in held.inputs.into_iter().enumerate() {
+            let events: Vec<Event> = events.into_iter().map(covered).collect();
             // No source knows of them any more: the next snapshot has to wait for their fate.
             let token = (!events.is_empty()).then(|| ledger.issue(Value::Null));
             merger.push(place, Batch::new(events, Timestamp::from_millis(watermark), token));
@@ -83,15 +92,7 @@ impl Merger {
 
     /// What is held.
     pub(in crate::graph) fn state(&self) -> State {
-        let events = |input: &Input| {
-            let segments = input.segments.iter();
-            segments.flat_map(|segment| segment.events.as_slice()).cloned().collect()
-        };
-        let held = |input: &Input| HeldInput {
-            watermark: input.watermark.as_millis(),
-            events: events(input),
-        };
-        let inputs = self.inputs.iter().map(held).collect();
+        let inputs = self.inputs.iter().map(Input::kept).collect();
         State::of(&Held { inputs, told: Some(self.told.as_millis()) })
     }
 
@@ -202,6 +203,11 @@ impl Merger {
 }
 
 impl Input {
+    fn kept(&self) -> HeldInput<Exact<&Event>> {
+        let events = self.segments.iter().flat_map(|segment| segment.events.as_slice());
+        HeldInput { watermark: self.watermark.as_millis(), events: events.map(Exact).collect() }
+    }
+
     fn push(&mut self, batch: Batch) {
         self.watermark = self.watermark.max(batch.watermark());
         self.silent = false;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::merger::HELD_EVENTS_MAX;
 use super::*;
-use crate::event::{Event, Ledger, RECEIPT_CREATED, Text};
+use crate::event::{Event, Ledger, RECEIPT_CREATED, Text, Value};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -236,4 +236,18 @@ async fn what_was_held_by_the_run_before_is_covered_until_its_fate_is_known() {
     assert!(!ledger.is_settled(ledger.mark()));
     drop(on_its_way);
     assert!(ledger.is_settled(ledger.mark()));
+}
+
+#[test]
+fn what_is_held_keeps_its_types() {
+    let mut held = event(0, 1, 9);
+    held.payload.set(crate::event::RECEIPT_ID, Value::Time(at(7)));
+    held.payload.set(crate::event::ORDER_ID, Value::Float(1.0));
+    let mut before = Merger::new(2);
+    before.push(0, Batch::new(vec![held.clone()], at(9), None));
+    let mut merger = Merger::restored(2, Some(&before.state()), &Ledger::new()).unwrap();
+    merger.push(1, Batch::progress(at(50)));
+    merger.push(0, Batch::progress(at(50)));
+    let (_, batch) = merger.take(false).unwrap();
+    assert_eq!(batch.events(), [held]);
 }
