@@ -18,6 +18,7 @@ use super::event_types::{EventType, description_of};
 use super::pattern::activity;
 use super::random::{Alias, Random};
 use super::weights::EventWeights;
+use super::world::Volume;
 use crate::event::{Event, Fields, Prefix, Text, Timestamp, TraceIds, mix};
 use catalog::Catalog;
 use checkout::{Receipt, Sold};
@@ -32,25 +33,6 @@ use stock::{Low, Stock};
 /// Receipts, payments and visits of the stages of one run are numbered apart, this far from each
 /// other; the second stands beside the number, so it has to last for a second only.
 const SEQUENCES_PER_ORIGIN: u64 = 1_000_000_000;
-
-/// How large a world the ids are drawn from; ids go from 1 to these numbers, which are 1 or more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Volume {
-    /// Stores.
-    pub stores: u32,
-    /// Distribution centres.
-    pub dcs: u32,
-    /// Customers.
-    pub customers: u32,
-    /// Products.
-    pub products: u32,
-}
-
-impl Default for Volume {
-    fn default() -> Self {
-        Self { stores: 214, dcs: 8, customers: 500_000, products: 10_000 }
-    }
-}
 
 /// Makes events. The same seed, volume and calls make the same events; all state is in here and
 /// bounded, so that a copy is a snapshot.

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Volume;
 use super::memory::{at_most, place_in, whole};
 use crate::event::mix;
 use crate::retail::random::zipf_rank;
+use crate::retail::world::Volume;
 
 /// Tiers of stores: out of a hundred stores how many, their traffic against the mean, and the
 /// median number of lines of a receipt. (Flagship, high, medium, low, kiosk.)
