@@ -3,12 +3,15 @@
 //! Floor 0: everything may import this, this imports nothing of ours.
 
 mod batch;
+mod digits;
+mod escape;
 mod exact;
 mod field_path;
 mod json_read;
 mod json_write;
 mod key;
 mod names;
+mod out_buffer;
 mod size;
 mod text;
 mod timestamp;

@@ -8,6 +8,8 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use rustc_hash::FxBuildHasher;
 use serde::ser::{Serialize, Serializer};
 
+use super::out_buffer::Piece;
+
 /// How many different names may exist in one process; input that brings more is refused.
 const NAMES_MAX: usize = 65_536;
 /// The longest name, in bytes.
@@ -22,6 +24,8 @@ pub(super) struct Name {
     pub(super) text: &'static str,
     /// `"text":`, escaped where JSON asks for it.
     pub(super) encoded: &'static str,
+    /// `,"text":`, unless it is too long for a piece.
+    pub(super) piece: Option<Piece<32>>,
 }
 
 /// The process holds as many names as it may, or this one is too long: the input it came from is
@@ -61,6 +65,7 @@ impl Key {
         let key = Self(Box::leak(Box::new(Name {
             text: text.to_owned().leak(),
             encoded: format!("{quoted}:").leak(),
+            piece: Piece::new(&format!(",{quoted}:")),
         })));
         names.insert(key.as_str(), key);
         Ok(key)

@@ -1,13 +1,18 @@
 //! The names of the event contract, as keys that exist without a look-up.
 
 use super::key::{Key, Name};
+use super::out_buffer::Piece;
 
 macro_rules! names {
     ($($key:ident $text:literal)*) => {
         $(
             #[doc = concat!("`", $text, "`")]
             pub const $key: Key = {
-                static NAME: Name = Name { text: $text, encoded: concat!("\"", $text, "\":") };
+                static NAME: Name = Name {
+                    text: $text,
+                    encoded: concat!("\"", $text, "\":"),
+                    piece: Piece::new(concat!(",\"", $text, "\":")),
+                };
                 Key(&NAME)
             };
         )*
@@ -129,7 +134,9 @@ pub struct Prefix(u8);
 
 macro_rules! prefixes {
     ($($prefix:ident $text:literal)*) => {
-        const PREFIXES: &[&str] = &[$($text),*];
+        pub(super) const PREFIXES: &[&str] = &[$($text),*];
+        /// The same after a quote, as a JSON string begins.
+        static QUOTED: &[Piece<16>] = &[$(Piece::new(concat!("\"", $text)).unwrap()),*];
         prefixes!(@ 0; $($prefix $text)*);
     };
     (@ $place:expr; $prefix:ident $text:literal $($rest:tt)*) => {
@@ -160,6 +167,11 @@ impl Prefix {
     /// The prefix itself.
     pub fn as_str(self) -> &'static str {
         PREFIXES[usize::from(self.0)]
+    }
+
+    /// The prefix after a quote.
+    pub(super) fn quoted(self) -> &'static Piece<16> {
+        &QUOTED[usize::from(self.0)]
     }
 
     /// The prefix that reads like this, if there is one.

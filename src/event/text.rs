@@ -95,7 +95,7 @@ impl Text {
     }
 
     /// The bytes of the text, piece by piece, unescaped.
-    pub(super) fn parts(&self, mut part: impl FnMut(&[u8])) {
+    fn parts(&self, mut part: impl FnMut(&[u8])) {
         match self {
             Self::Plain(text) => part(text.as_bytes()),
             Self::Numbered { prefix, number } => {
