@@ -4,6 +4,7 @@ mod completions;
 mod components;
 mod describe;
 mod dlq;
+mod export;
 mod graph;
 mod list;
 mod log;
@@ -61,6 +62,8 @@ enum Command {
     Render(render::RenderArguments),
     /// Look at dead letters, send them through the pipeline again, or throw them away
     Dlq(dlq::DlqArguments),
+    /// Write the master data of a pipeline as CSV files
+    Export(export::ExportArguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArguments),
 }
@@ -187,6 +190,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::New(new) => new::new(&new),
         Command::Render(render) => render::render(&render),
         Command::Dlq(dlq) => dlq::dlq(&dlq),
+        Command::Export(export) => export::export(&export),
         Command::Completions(completions) => completions::completions(&completions),
     };
     let exit = ended.unwrap_or_else(|error| {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::event::TraceIds;
 use crate::problem::{Excerpt, Place, Problem, Problems, SourceText};
-use crate::spec::{Document, read_text};
+use crate::spec::{Document, Shard, read_text};
 use crate::stage::Stage;
 
 pub use crate::kind::Kind;
@@ -26,6 +26,9 @@ pub trait Settings: DeserializeOwned + JsonSchema + 'static {
     /// The settings of a working stage, as the YAML under `with:`; shown by `engine describe`, and
     /// built by a test.
     const EXAMPLE: &'static str;
+    /// Whether the shards of a run share out what a source gives (see [`BuildContext::shard`]);
+    /// else each of them would give all of it.
+    const SHARES_OUT: bool = false;
 
     /// Builds the stage. Reads the files that belong to the spec (scripts, schemas), and touches
     /// nothing else: `engine validate` builds too. Settings that contradict each other are
@@ -42,6 +45,8 @@ pub struct Component {
     pub kind: Kind,
     /// The settings of a working stage, as YAML.
     pub example: &'static str,
+    /// Whether shards share out what it gives.
+    pub shares_out: bool,
     /// The JSON Schema of its settings.
     pub schema: fn() -> schemars::Schema,
     /// Builds a stage from settings that passed the schema.
@@ -59,6 +64,7 @@ impl Component {
             name: S::NAME,
             kind: S::KIND,
             example: S::EXAMPLE,
+            shares_out: S::SHARES_OUT,
             schema: || schemars::schema_for!(S),
             build: Arc::new(|settings, cx| match serde_json::from_value::<S>(settings) {
                 Ok(settings) => settings.build(cx),
@@ -81,7 +87,9 @@ pub struct BuildContext<'a> {
     pub stage: &'a str,
     /// The pipeline's seed, for whatever in the stage is random.
     pub seed: u64,
-    /// Trace ids for the events that the stage makes.
+    /// Which part of the work the stage does, where other engines do the rest.
+    pub shard: Shard,
+    /// Trace ids for the events that the stage makes; those of other shards are others.
     pub trace_ids: TraceIds,
     /// The spec, to point into.
     pub document: &'a Document,
@@ -98,6 +106,11 @@ impl BuildContext<'_> {
     /// The place of one of the settings.
     pub fn place(&self, setting: &str) -> Option<Place> {
         self.document.place(&format!("{}/with{setting}", self.pointer))
+    }
+
+    /// Whether one of the settings is given, and not left to its default.
+    pub fn has(&self, setting: &str) -> bool {
+        !self.document.value(&format!("{}/with{setting}", self.pointer)).is_null()
     }
 
     /// A file that belongs to the spec, such as a script: relative to the file that names it.

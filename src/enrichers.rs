@@ -2,5 +2,6 @@
 
 pub mod chaos;
 pub mod filter;
+pub mod invariants;
 pub mod rhai;
 pub mod validate;

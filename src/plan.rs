@@ -4,6 +4,7 @@ mod delivery;
 mod draft;
 mod edges;
 mod schema;
+mod shards;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::event::{Timestamp, TraceIds, mix};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems};
 use crate::script::Condition;
-use crate::spec::{Checker, DeliverySettings, Document, Order, Spec};
+use crate::spec::{Checker, DeliverySettings, Document, Order, Shard, Spec};
 use crate::stage::Stage;
 
 use draft::Draft;
@@ -97,7 +98,9 @@ impl Plan {
     /// Tells the events that the sources make from those of another spec.
     pub fn identity(&self) -> String {
         let start = self.spec.clock.start.map_or("none".to_owned(), |start| start.to_string());
-        format!("seed {}, clock.start {start}", self.spec.seed)
+        let shard = self.spec.shard;
+        let shard = if shard.is_part() { format!(", shard {shard}") } else { String::new() };
+        format!("seed {}, clock.start {start}{shard}", self.spec.seed)
     }
 
     /// What the pipeline is called: its `name`, else its file's.
@@ -108,7 +111,8 @@ impl Plan {
     /// The file of the pipeline's dead letters, unless they are off.
     pub fn dead_letter_path(&self) -> Option<PathBuf> {
         let settings = &self.spec.dead_letter;
-        let file = || Path::new("dead_letters").join(format!("{}.ndjson", self.name()));
+        let file =
+            || Path::new("dead_letters").join(format!("{}.ndjson", file_name(&self.document)));
         settings.enabled.then(|| settings.path.clone().unwrap_or_else(file))
     }
 
@@ -116,7 +120,7 @@ impl Plan {
     /// keep none.
     pub fn own_dead_letter_path(&self, sink: &PlannedStage) -> Option<PathBuf> {
         let settings = sink.delivery.dead_letter.as_ref().filter(|settings| settings.enabled)?;
-        let file = format!("{}.{}.ndjson", self.name(), sink.name);
+        let file = format!("{}.{}.ndjson", file_name(&self.document), sink.name);
         Some(settings.path.clone().unwrap_or_else(|| Path::new("dead_letters").join(file)))
     }
 
@@ -128,13 +132,20 @@ impl Plan {
 
     fn run(&self, id: RunId) -> Run {
         let instant = self.spec.clock.start.unwrap_or(id.instant);
-        Run { seed: self.spec.seed, id: RunId { instant, ..id } }
+        let Spec { seed, shard, .. } = self.spec;
+        Run { seed, shard, id: RunId { instant, ..id } }
     }
 }
 
 /// Where a sink's buffer on disk is, if the spec does not say.
 fn default_buffer_path(document: &Document, sink: &str) -> PathBuf {
-    Path::new("buffers").join(pipeline_name(document)).join(sink)
+    Path::new("buffers").join(file_name(document)).join(sink)
+}
+
+/// What files of a run are called where the spec does not say: shards do not share them.
+fn file_name(document: &Document) -> String {
+    let (name, shard) = (pipeline_name(document), shards::of(document).unwrap_or_default());
+    if shard.is_part() { format!("{name}.shard{}", shard.index) } else { name }
 }
 
 fn pipeline_name(document: &Document) -> String {
@@ -161,12 +172,13 @@ pub fn render_effective(mut document: Document, components: &[Component]) -> Str
     document.render_effective()
 }
 
-/// Far more than anyone writes, and far less than trace ids can tell apart.
+/// Far more than anyone writes, and no more than trace ids can tell apart.
 const STAGES_MAX: usize = 1000;
 
 /// What tells one run's trace ids from another's.
 struct Run {
     seed: u64,
+    shard: Shard,
     id: RunId,
 }
 
@@ -189,10 +201,12 @@ impl RunId {
 impl Run {
     fn trace_ids(&self, ordinal: u64) -> TraceIds {
         let instant = self.id.instant.as_millis() as u64;
-        TraceIds::new(
+        let ids = TraceIds::new(
             self.seed ^ mix(instant.wrapping_add(mix(0).wrapping_mul(self.id.restarts))),
             ordinal,
-        )
+        );
+        // The same stage of another shard counts apart.
+        if self.shard.is_part() { ids.cell(u64::from(self.shard.index) + 1) } else { ids }
     }
 
     fn context<'a>(
@@ -205,6 +219,7 @@ impl Run {
         BuildContext {
             stage,
             seed: self.seed,
+            shard: self.shard,
             trace_ids: self.trace_ids(ordinal),
             document,
             pointer: pointer.to_owned(),
@@ -229,11 +244,16 @@ fn check(
 
     problems.extend(check_frame(document));
     problems.extend(check_clock(document));
+    let shard = shards::of(document).unwrap_or_else(|problem| {
+        problems.push(problem);
+        Shard::WHOLE
+    });
     problems.append(edges::check(document, &drafts));
     let sound = draft::check_settings(document, &drafts, &checkers, &mut problems);
     delivery::check(document, &drafts, &mut problems);
     let conditions = draft::conditions(document, &drafts, &mut problems);
-    build_once(document, &drafts, &sound, &mut problems);
+    shards::check(document, &drafts, shard, &mut problems);
+    build_once(document, &drafts, &sound, shard, &mut problems);
     if problems.has_errors() {
         return Err(problems);
     }
@@ -270,9 +290,15 @@ fn check_clock(document: &Document) -> Option<Problem> {
 }
 
 /// Builds each stage whose settings are sound, for what only the component itself can tell.
-fn build_once(document: &Document, drafts: &[Draft<'_>], sound: &[bool], problems: &mut Problems) {
+fn build_once(
+    document: &Document,
+    drafts: &[Draft<'_>],
+    sound: &[bool],
+    shard: Shard,
+    problems: &mut Problems,
+) {
     let seed = document.value("/seed").as_u64().unwrap_or_default();
-    let run = Run { seed, id: RunId::of(Timestamp::MIN) };
+    let run = Run { seed, shard, id: RunId::of(Timestamp::MIN) };
     for (ordinal, draft) in (0..).zip(drafts) {
         let Some(component) = draft.component.filter(|_| sound[ordinal as usize]) else { continue };
         let context = run.context(document, &draft.name, &draft.pointer, ordinal);

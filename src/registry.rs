@@ -8,9 +8,11 @@ pub fn built_in() -> Vec<Component> {
     vec![
         Component::of::<sources::file::FileSource>(),
         Component::of::<sources::http::HttpSource>(),
+        Component::of::<sources::retail::Retail>(),
         Component::of::<sources::retail_mix::RetailMix>(),
         Component::of::<enrichers::chaos::ChaosStage>(),
         Component::of::<enrichers::filter::FilterSettings>(),
+        Component::of::<enrichers::invariants::Invariants>(),
         Component::of::<enrichers::rhai::RhaiSettings>(),
         Component::of::<enrichers::validate::Validate>(),
         Component::of::<correlators::rhai::RhaiSettings>(),
@@ -29,7 +31,7 @@ mod tests {
     use super::*;
     use crate::component::BuildContext;
     use crate::event::TraceIds;
-    use crate::spec::{Document, Environment};
+    use crate::spec::{Document, Environment, Shard};
 
     #[test]
     fn every_component_has_a_name_of_its_own_within_its_kind() {
@@ -68,7 +70,9 @@ mod tests {
                 panic!("the example of `{name}` at `{}`: {error}", error.instance_path());
             }
             let trace_ids = TraceIds::new(1, 0);
-            let cx = BuildContext { stage: "s", seed: 1, trace_ids, document: &document, pointer };
+            let shard = Shard::WHOLE;
+            let (stage, seed, document) = ("s", 1, &document);
+            let cx = BuildContext { stage, seed, shard, trace_ids, document, pointer };
             if let Err(problems) = (component.build)(settings, &cx) {
                 panic!("the example of `{name}` does not build: {problems}");
             }

@@ -1,4 +1,4 @@
-//! Rhai: what users write for rules and mappings. Compiled and checked when a spec is, run in a
+//! Rhai: what users write for rules, mappings and weights. Compiled and checked when a spec is, run in a
 //! sandbox, with events, keyed state and timers that stay in Rust.
 
 mod call;
@@ -16,6 +16,7 @@ mod state;
 mod tables;
 mod timers;
 mod values;
+mod weights;
 
 pub use call::Runner;
 pub use compile::{Function, Script};
@@ -27,3 +28,4 @@ pub use sandbox::Sandbox;
 pub use state::{KeptKey, KeyPart, KeyedState, StateHandle, StateKey};
 pub use tables::Table;
 pub use timers::{TimerId, Timers, TooManyTimers};
+pub use weights::Weights;

@@ -3,4 +3,5 @@
 pub mod file;
 pub mod http;
 mod records;
+pub mod retail;
 pub mod retail_mix;

@@ -17,6 +17,7 @@ mod scalar;
 mod schema_walk;
 mod secret;
 mod settings;
+mod shard;
 mod variables;
 mod violation;
 mod yaml;
@@ -39,6 +40,7 @@ pub use secret::Secret;
 pub use settings::{
     ClockSettings, DeadLetterSettings, FullSpeed, SpeedSettings, StateSettings, WhenFull,
 };
+pub use shard::Shard;
 pub use variables::Environment;
 pub(crate) use violation::list;
 
@@ -65,6 +67,10 @@ pub struct Spec {
     /// What every random choice of the pipeline derives from, unless a stage has a seed of its own.
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// Which part of the work is done here, where several engines share it, such as `0/4`; all of
+    /// it by default. Generators make every fourth store then, with ids that no other shard gives.
+    #[serde(default)]
+    pub shard: Shard,
     /// Event time: where it begins, how fast it goes, when it ends.
     #[serde(default)]
     pub clock: ClockSettings,

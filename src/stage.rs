@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
+use crate::monitor::FindingsBoard;
 
 pub use crate::failure::Failure;
 pub use crate::state::{State, StateError};
@@ -108,6 +109,11 @@ impl SourceContext {
 pub trait Enricher: Send {
     /// Looks at each row; what is to go is marked with its verdict, never taken out in silence.
     fn enrich(&mut self, rows: &mut Rows<'_>);
+
+    /// Where it enters what it finds out about the events, if that is what it is for.
+    fn findings(&self) -> Option<FindingsBoard> {
+        None
+    }
 }
 
 /// The events of a batch that an enricher is to look at: all of them, or those its `when:` lets in.

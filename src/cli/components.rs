@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         }
         if let Some(values) = schema.get("enum").and_then(Value::as_array) {
             let values = values.iter().filter(|value| !value.is_null());
-            return values.map(as_yaml).collect::<Vec<_>>().join(" | ");
+            return joined(&values.map(as_yaml).collect::<Vec<_>>());
         }
         let mut parts: Vec<String> = Vec::new();
         for case in cases(schema) {
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         if parts.is_empty() {
             parts.extend(types(schema).map(|name| self.takes_type(schema, name)));
         }
-        if parts.is_empty() { "any".to_owned() } else { parts.join(" | ") }
+        if parts.is_empty() { "any".to_owned() } else { joined(&parts) }
     }
 
     fn takes_type(&self, schema: &'a Value, name: &str) -> String {
@@ -193,4 +193,14 @@ fn as_yaml(value: &Value) -> String {
         Value::String(text) if !text.is_empty() => text.clone(),
         other => other.to_string(),
     }
+}
+/// How many choices are named one by one.
+const CHOICES_SHOWN: usize = 9;
+
+/// `a | b | c`; of many only the first, and how many there are.
+fn joined(parts: &[String]) -> String {
+    if parts.len() <= CHOICES_SHOWN {
+        return parts.join(" | ");
+    }
+    format!("{} | ... ({} choices)", parts[..3].join(" | "), parts.len())
 }

@@ -56,6 +56,23 @@ impl ReadArguments {
     }
 }
 
+/// Which part of the work is meant.
+#[derive(Args, Default)]
+pub(super) struct ShardArgument {
+    /// Do the part I of N, counted from 0, where other engines do the others, such as `0/4`
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+}
+
+impl ShardArgument {
+    /// Edits the spec, so that the value is checked as if it stood there.
+    pub(super) fn edit(&self, document: &mut Document) {
+        if let Some(shard) = &self.shard {
+            document.put("--shard", "/shard", &json!(shard));
+        }
+    }
+}
+
 /// Flags that stand for a value of the spec.
 #[derive(Args, Default)]
 pub(super) struct ClockArguments {

@@ -22,7 +22,7 @@ pub(super) use self::signals::heed;
 
 use self::progress::Progress;
 use self::report_file::ReportFile;
-use super::pipeline::{ClockArguments, ReadArguments};
+use super::pipeline::{ClockArguments, ReadArguments, ShardArgument};
 use super::{CommandError, CommandResult, Exit, LogFormat, OutputArguments, terminal};
 
 /// What to run, and how long.
@@ -31,6 +31,7 @@ use super::{CommandError, CommandResult, Exit, LogFormat, OutputArguments, termi
 Examples:
   engine run shop.yaml --sample 20                      look at 20 events
   engine run shop.yaml --duration 24h --speed max       a day, as fast as it goes
+  engine run shop.yaml --shard 0/4                      a quarter of the stores, beside three others
   engine run shop.yaml --set sources.shop.with.burst=5 --env-file prod.env
   engine run - --events 1000 < shop.yaml | jq .payload
 
@@ -44,6 +45,8 @@ pub(super) struct RunArguments {
     read: ReadArguments,
     #[command(flatten)]
     clock: ClockArguments,
+    #[command(flatten)]
+    shard: ShardArgument,
     /// How long a stopped run may drain
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain_timeout: Duration,
@@ -62,6 +65,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> CommandResult {
     let mut document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
     arguments.clock.edit(&mut document);
+    arguments.shard.edit(&mut document);
     let engine = Engine::new(document, &built_in())?
         .with_drain_timeout(arguments.drain_timeout)
         .with_reset_state(arguments.reset_state);

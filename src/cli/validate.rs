@@ -12,7 +12,7 @@ use engine::problem::{Problem, Problems, Severity};
 use engine::registry::built_in;
 use engine::spec::Environment;
 
-use super::pipeline::ReadArguments;
+use super::pipeline::{ReadArguments, ShardArgument};
 use super::{CommandResult, Exit, terminal};
 
 /// What to check.
@@ -36,6 +36,8 @@ pub(super) struct ValidateArguments {
     deny_warnings: bool,
     #[command(flatten)]
     read: ReadArguments,
+    #[command(flatten)]
+    shard: ShardArgument,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -74,10 +76,11 @@ pub(super) fn validate(arguments: &ValidateArguments) -> CommandResult {
 
 /// The problems of one file. One without errors is told at once.
 fn check(file: &Path, arguments: &ValidateArguments, environment: &Environment) -> Problems {
-    let document = match arguments.read.read(file, environment) {
+    let mut document = match arguments.read.read(file, environment) {
         Ok(document) => document,
         Err(problems) => return problems,
     };
+    arguments.shard.edit(&mut document);
     match Engine::new(document, &built_in()) {
         Ok(engine) => {
             let denied = arguments.deny_warnings && !engine.warnings().is_empty();

@@ -9,31 +9,36 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 /// The digit 0 in each byte.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
-/// The upper digits of the last number of a kind: ids that are written one after the other mostly
-/// share them.
+/// The upper digits of the last numbers of a kind: ids that are written one after the other mostly
+/// share them, or those of a few ids before, where several cells or stages give ids in turn.
 pub(super) struct UpperDigits {
-    number: u64,
-    text: Piece<16>,
+    /// Each number stands at the place of its remainder.
+    known: Box<[(u64, Piece<16>); Self::PLACES]>,
 }
 
 impl UpperDigits {
+    const PLACES: usize = 16;
+
     /// Those of no number yet.
-    pub(super) const fn new() -> Self {
-        Self { number: 0, text: Piece::new("0").unwrap() }
+    pub(super) fn new() -> Self {
+        // The number 0 is nowhere but in its place.
+        const ZERO: Piece<16> = Piece::new("0").unwrap();
+        Self { known: Box::new([(0, ZERO); Self::PLACES]) }
     }
 
     #[inline]
     fn of(&mut self, number: u64) -> &Piece<16> {
-        if self.number != number {
-            self.set(number);
+        let known = &mut self.known[number as usize % Self::PLACES];
+        if known.0 != number {
+            Self::set(known, number);
         }
-        &self.text
+        &known.1
     }
 
     #[cold]
-    fn set(&mut self, number: u64) {
-        self.number = number;
-        self.text = Piece::new(itoa::Buffer::new().format(number)).expect("12 digits at most");
+    fn set(known: &mut (u64, Piece<16>), number: u64) {
+        let text = Piece::new(itoa::Buffer::new().format(number)).expect("12 digits at most");
+        *known = (number, text);
     }
 }
 

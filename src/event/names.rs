@@ -51,6 +51,8 @@ names! {
     ONLINE_ORDER_CREATED "online_order_created"
     ONLINE_ORDER_PICKED "online_order_picked"
     ONLINE_ORDER_SHIPPED "online_order_shipped"
+    INCIDENT_STARTED "incident_started"
+    INCIDENT_ENDED "incident_ended"
     // payload fields
     STORE_ID "store_id"
     CUSTOMER_ID "customer_id"
@@ -125,6 +127,13 @@ names! {
     NODE_ID "node_id"
     PICKED_TIME "picked_time"
     SHIPPED_TIME "shipped_time"
+    INCIDENT_ID "incident_id"
+    INCIDENT_TYPE "incident_type"
+    SEVERITY "severity"
+    REGION "region"
+    DEPARTMENT "department"
+    BEGIN_TIME "begin_time"
+    END_TIME "end_time"
 }
 
 /// What stands before the numbers of an id, with its separator: one of a closed list, so that an
@@ -157,6 +166,7 @@ prefixes! {
     JRN "JRN_"
     VIS "VIS_"
     CAMP "CAMP_"
+    INC "INC_"
     STORE "store_"
     DC "dc_"
     ORDER "order_"
@@ -164,6 +174,11 @@ prefixes! {
 }
 
 impl Prefix {
+    /// Its place in the list.
+    pub fn number(self) -> u8 {
+        self.0
+    }
+
     /// The prefix itself.
     pub fn as_str(self) -> &'static str {
         PREFIXES[usize::from(self.0)]

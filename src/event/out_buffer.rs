@@ -25,7 +25,7 @@ pub(super) struct Window<'a> {
 }
 
 /// A short text that is always the same, in a chunk of a fixed size.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Piece<const N: usize> {
     chunk: [u8; N],
     len: u8,

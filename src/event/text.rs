@@ -74,6 +74,18 @@ impl Text {
         })
     }
 
+    /// The parts of an id that carries its time, also where it is kept as a string.
+    pub fn as_stamped(&self) -> Option<(Prefix, u32, u64)> {
+        match self {
+            Self::Stamped { prefix, second, sequence } => Some((*prefix, *second, *sequence)),
+            Self::Plain(text) => match Self::parse_stamped(text)? {
+                Self::Stamped { prefix, second, sequence } => Some((prefix, second, sequence)),
+                _ => None,
+            },
+            Self::Numbered { .. } => None,
+        }
+    }
+
     /// Calls `read` with the text, rendered on the stack where it is an id.
     pub fn with_str<R>(&self, read: impl FnOnce(&str) -> R) -> R {
         if let Self::Plain(text) = self {
@@ -242,7 +254,9 @@ mod tests {
     #[test]
     fn only_what_reads_back_the_same_is_taken_for_an_id() {
         for text in ["TR_1704067200_00001", "TR_0_123456", "TR_4294967295_18446744073709551615"] {
-            assert_eq!(Text::parse_stamped(text).unwrap().to_string(), text);
+            let id = Text::parse_stamped(text).unwrap();
+            assert_eq!(id.to_string(), text);
+            assert_eq!(id.as_stamped(), Text::from(text).as_stamped());
         }
         for text in ["TR_01_00001", "TR_1_000001", "TR_1_0001", "XX_1_00001", "TR_1_", "TR__00001"]
         {

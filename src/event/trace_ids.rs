@@ -2,35 +2,58 @@
 
 use super::{TR, Text, Timestamp};
 
-const ORIGIN_BITS: u32 = 14;
-const COUNTER_BITS: u32 = 34;
+const STAGE_BITS: u32 = 10;
+const CELL_BITS: u32 = 10;
+const COUNTER_BITS: u32 = 28;
 
-/// Allocates the trace ids of one stage (or of one cell of a source).
+/// Allocates the trace ids of one stage, or of one cell of it.
 ///
-/// The sequence of an id is 16 bits of the run's hash, 14 bits of origin, 34 bits of counter; the
-/// second of the event stands beside it. An id could come twice only if one origin made 2^34
-/// events within one second of event time.
+/// The sequence of an id is 16 bits of the run's hash, 10 bits of stage, 10 bits of cell, 28 bits
+/// of counter; the second of the event stands beside it. An id could come twice only if one cell
+/// made 2^28 events within one second of event time.
 #[derive(Clone, Debug)]
 pub struct TraceIds {
-    origin: u64,
+    /// All but the counter, where it stands in the sequence.
+    upper: u64,
     counter: u64,
 }
 
 impl TraceIds {
-    /// How many origins a run can tell apart.
-    pub const ORIGINS_MAX: u64 = 1 << ORIGIN_BITS;
+    /// How many stages a run can tell apart.
+    pub const STAGES_MAX: u64 = 1 << STAGE_BITS;
+    /// The last cell of a stage.
+    pub const CELL_MAX: u64 = (1 << CELL_BITS) - 1;
 
-    /// Ids of the `origin`th stage or cell of a run; `run` is what tells it from other runs whose
-    /// events go to the same place: the seed, and the instant a live run began at.
-    pub fn new(run: u64, origin: u64) -> Self {
-        assert!(origin < Self::ORIGINS_MAX, "more than {} origins", Self::ORIGINS_MAX);
+    /// Ids of the `stage`th stage of a run, of its cell 0; `run` is what tells it from other runs
+    /// whose events go to the same place: the seed, and the instant a live run began at.
+    ///
+    /// # Panics
+    /// If there are not so many stages.
+    pub fn new(run: u64, stage: u64) -> Self {
+        assert!(stage < Self::STAGES_MAX, "more than {} stages", Self::STAGES_MAX);
         let run = mix(run) >> (64 - 16);
-        Self { origin: ((run << ORIGIN_BITS) | origin) << COUNTER_BITS, counter: 0 }
+        let upper = ((run << STAGE_BITS) | stage) << (CELL_BITS + COUNTER_BITS);
+        Self { upper, counter: 0 }
     }
 
-    /// Which stage or cell of the run the ids are of.
+    /// Ids of a cell of the same stage, counted from the beginning. Cell 0 is the stage where it
+    /// has no cells; whichever cell the ids were of before makes no difference.
+    ///
+    /// # Panics
+    /// If the cell is above [`TraceIds::CELL_MAX`].
+    #[must_use]
+    pub fn cell(&self, cell: u64) -> Self {
+        assert!(cell <= Self::CELL_MAX, "more than {} cells", Self::CELL_MAX);
+        let upper = self.upper & !(Self::CELL_MAX << COUNTER_BITS) | (cell << COUNTER_BITS);
+        Self { upper, counter: 0 }
+    }
+
+    /// A number that no other stage or cell of the run has, below 2^20: for other ids that are to
+    /// be told apart. It is the stage's place for a stage that has no cells.
     pub fn origin(&self) -> u64 {
-        (self.origin >> COUNTER_BITS) & (Self::ORIGINS_MAX - 1)
+        let cell = (self.upper >> COUNTER_BITS) & Self::CELL_MAX;
+        let stage = (self.upper >> (CELL_BITS + COUNTER_BITS)) & (Self::STAGES_MAX - 1);
+        (cell << STAGE_BITS) | stage
     }
 
     /// How many ids were given; what [`TraceIds::go_on_from`] takes.
@@ -38,7 +61,7 @@ impl TraceIds {
         self.counter
     }
 
-    /// Goes on behind the ids that another allocator of the same run and origin has given.
+    /// Goes on behind the ids that another allocator of the same run, stage and cell has given.
     pub fn go_on_from(&mut self, counter: u64) {
         self.counter = counter & ((1 << COUNTER_BITS) - 1);
     }
@@ -46,7 +69,7 @@ impl TraceIds {
     /// The next id, for an event at `time`.
     pub fn next(&mut self, time: Timestamp) -> Text {
         self.counter = (self.counter + 1) & ((1 << COUNTER_BITS) - 1);
-        Text::stamped(TR, time.as_seconds(), self.origin | self.counter)
+        Text::stamped(TR, time.as_seconds(), self.upper | self.counter)
     }
 }
 
@@ -65,17 +88,26 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn ids_of_different_runs_and_origins_differ_and_repeat_for_the_same() {
-        let ids = |run, origin| {
-            let mut ids = TraceIds::new(run, origin);
+    fn ids_of_different_runs_stages_and_cells_differ_and_repeat_for_the_same() {
+        let ids = |run, stage, cell| {
+            let mut ids = TraceIds::new(run, stage).cell(cell);
             [0; 3].map(|_| ids.next(Timestamp::from_millis(1_704_067_200_000)).to_string())
         };
-        let all: HashSet<String> = [(42, 0), (42, 1), (43, 0)]
-            .into_iter()
-            .flat_map(|(run, origin)| ids(run, origin))
-            .collect();
-        assert_eq!(all.len(), 9);
-        assert_eq!(ids(42, 1), ids(42, 1));
+        let parts = [(42, 0, 0), (42, 1, 0), (43, 0, 0), (42, 0, 1), (42, 1023, 1023)];
+        let all: HashSet<String> =
+            parts.into_iter().flat_map(|(run, stage, cell)| ids(run, stage, cell)).collect();
+        assert_eq!(all.len(), 15);
+        assert_eq!(ids(42, 1, 7), ids(42, 1, 7));
+    }
+
+    #[test]
+    fn a_cell_is_of_its_stage_whichever_cell_it_is_made_from() {
+        let mut stage = TraceIds::new(42, 5);
+        stage.next(Timestamp::MIN);
+        let one = stage.cell(3);
+        assert_eq!((one.origin(), one.counter()), ((3 << 10) | 5, 0));
+        assert_eq!(one.cell(0).origin(), 5, "the stage by itself");
+        assert_eq!(stage.cell(1023).cell(3).next(Timestamp::MIN), one.clone().next(Timestamp::MIN));
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub(super) fn enrich(
     mut team: Vec<Box<dyn Enricher>>,
     mut cx: StageContext,
 ) -> BatchStream {
+    if let Some(findings) = team.first().and_then(|first| first.findings()) {
+        cx.account.show(findings);
+    }
     if team.len() == 1 {
         let mut enricher = team.remove(0);
         return input.map(move |batch| one_batch(batch, &mut *enricher, &mut cx)).boxed();

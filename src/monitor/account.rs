@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::FxBuildHasher;
 
-use super::{DeliveryFigures, DeliveryTally};
+use super::{DeliveryFigures, DeliveryTally, Findings, FindingsBoard};
 use crate::event::{Batch, Key, Timestamp};
 use crate::kind::Kind;
 
@@ -31,6 +31,8 @@ pub struct Account {
     delivered: AtomicU64,
     batches: AtomicU64,
     unfired_timers: AtomicU64,
+    /// Where a stage that checks events enters what it finds.
+    findings: OnceLock<FindingsBoard>,
     details: Mutex<Details>,
 }
 
@@ -76,6 +78,8 @@ pub struct Tally {
     pub delivery: Option<DeliveryTally>,
     /// Batches that were delivered.
     pub batches: u64,
+    /// What a stage that checks events has found.
+    pub findings: Option<Findings>,
     /// Timers that were still open at the end.
     pub unfired_timers: u64,
     /// Events by type, at a source.
@@ -106,8 +110,14 @@ impl Account {
             delivered: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             unfired_timers: AtomicU64::new(0),
+            findings: OnceLock::new(),
             details: Mutex::default(),
         }
+    }
+
+    /// Shows what the stage finds; it has one board.
+    pub fn show(&self, findings: FindingsBoard) {
+        let _ = self.findings.set(findings);
     }
 
     /// Enters a batch that came in.
@@ -231,6 +241,7 @@ impl Account {
             buffered: delivery.map_or(0, |delivery| delivery.buffered),
             delivery,
             batches: self.batches.load(Relaxed),
+            findings: self.findings.get().map(|board| board.lock().clone()),
             unfired_timers: self.unfired_timers.load(Relaxed),
             event_types: details.event_types.iter().map(|(key, count)| (*key, *count)).collect(),
             first_event_time: details.first_event_time,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Account, BreakerState, DeliveryTally, Tally};
+use super::{Account, BreakerState, DeliveryTally, Findings, Tally};
 use crate::event::Timestamp;
 use crate::kind::Kind;
 
@@ -83,6 +83,9 @@ pub struct StageStatistics {
     /// How a sink's delivery does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryTally>,
+    /// What a stage that checks events has found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Findings>,
     /// Timers still open at the end.
     pub unfired_timers: u64,
     /// Whether everything that came in has left.
@@ -225,6 +228,7 @@ fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
         dropped: add_up([&tally.dropped]),
         buffered: tally.buffered,
         delivery: tally.delivery,
+        findings: tally.findings.clone(),
         unfired_timers: tally.unfired_timers,
         balances: tally.balances(),
     }

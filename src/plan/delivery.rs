@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::draft::Draft;
-use super::{default_buffer_path, pipeline_name};
+use super::{default_buffer_path, file_name};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems};
 use crate::spec::{Document, RetrySettings, SpecDuration};
@@ -96,7 +96,7 @@ fn pipeline_letters(document: &Document) -> Option<Named> {
         Some(path) => Some((plain(path), pointer)),
         None if document.value("/dead_letter") == "off" => None,
         None => {
-            let file = format!("{}.ndjson", pipeline_name(document));
+            let file = format!("{}.ndjson", file_name(document));
             Some((Path::new("dead_letters").join(file), pointer))
         }
     }

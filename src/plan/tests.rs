@@ -307,13 +307,34 @@ fn the_run_has_to_end_once_and_after_it_starts() {
 fn trace_ids_differ_by_stage_and_by_run_unless_the_start_is_given() {
     let (plan, _) = plan(&with("")).unwrap();
     let ids = |ordinal, instant| {
-        let run = Run { seed: 42, id: RunId::of(Timestamp::from_millis(instant)) };
+        let run =
+            Run { seed: 42, shard: Shard::WHOLE, id: RunId::of(Timestamp::from_millis(instant)) };
         let mut ids = run.context(&plan.document, "x", "/x", ordinal).trace_ids;
         Event::new(crate::event::RECEIPT_CREATED, ids.next(Timestamp::MIN), Timestamp::MIN).trace_id
     };
     assert_eq!(ids(0, 1), ids(0, 1));
     assert_ne!(ids(0, 1), ids(1, 1));
     assert_ne!(ids(0, 1), ids(0, 2));
+}
+
+#[test]
+fn every_stage_of_a_shard_has_ids_and_files_of_its_own() {
+    let shard = |shard: &str| plan(&format!("shard: {shard}\n{}", with(""))).unwrap().0;
+    let [whole, one, two] = ["0/1", "0/2", "1/2"].map(shard);
+    let id = |plan: &Plan, stage: usize| {
+        let run = RunId::of(Timestamp::MIN);
+        plan.trace_ids(&plan.stages[stage], run).next(Timestamp::MIN)
+    };
+    for stage in 0..whole.stages.len() {
+        assert_ne!(id(&one, stage), id(&two, stage));
+        assert_ne!(id(&one, stage), id(&whole, stage));
+    }
+    assert_ne!(one.identity(), two.identity());
+    let sink = |plan: &Plan| plan.buffer_path(plan.stages.last().unwrap());
+    assert_ne!(sink(&one), sink(&two));
+    assert_ne!(one.dead_letter_path(), two.dead_letter_path());
+    let identity = whole.identity();
+    assert!(!identity.contains("shard"), "states from before shards fit: {identity}");
 }
 
 #[test]

@@ -12,7 +12,9 @@ pub fn did_you_mean<'a>(
     others
         .map(|candidate| (distance(&word, &folded(candidate)), candidate))
         .filter(|(slips, _)| *slips <= slips_max)
-        .min_by_key(|(slips, _)| *slips)
+        .min_by_key(|(slips, candidate)| {
+            (*slips, strsim::damerau_levenshtein(&word, &folded(candidate)))
+        })
         .map(|(_, candidate)| candidate)
 }
 
@@ -34,13 +36,15 @@ fn folded(word: &str) -> String {
 mod tests {
     use super::*;
 
-    const KNOWN: [&str; 4] = ["seed", "burst", "emit_interval_ms", "retail_mix"];
+    const KNOWN: [&str; 5] = ["seed", "burst", "emit_interval_ms", "retail", "retail_mix"];
 
     #[test]
     fn a_slip_finds_its_word_and_a_stranger_none() {
         assert_eq!(did_you_mean("brust", KNOWN), Some("burst"));
         assert_eq!(did_you_mean("emit_interval", KNOWN), Some("emit_interval_ms"));
         assert_eq!(did_you_mean("Retail-Mix", KNOWN), Some("retail_mix"));
+        assert_eq!(did_you_mean("retail_mx", KNOWN), Some("retail_mix"));
+        assert_eq!(did_you_mean("retai", KNOWN), Some("retail"));
         assert_eq!(did_you_mean("weights", KNOWN), None);
     }
 }

@@ -188,7 +188,8 @@ fn joined(prefix: &str, rest: &Text) -> Text {
     })
 }
 
-fn reorder(prefix: &str, place: u64, product: u64) -> Text {
+/// `<prefix><place>_<product>`
+pub(super) fn reorder(prefix: &str, place: u64, product: u64) -> Text {
     let mut text = CompactString::new(prefix);
     text.push_str(itoa::Buffer::new().format(place));
     text.push('_');

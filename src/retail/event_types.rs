@@ -1,4 +1,4 @@
-//! The 18 event types of the contract. Schemas, validation, scripts and generators all read the
+//! The 18 event types of the contract, and the two that tell the truth about incidents. Schemas, validation, scripts and generators all read the
 //! descriptions that [`table`] holds.
 
 mod table;
@@ -33,6 +33,8 @@ pub enum EventType {
     OnlineOrderCreated,
     OnlineOrderPicked,
     OnlineOrderShipped,
+    IncidentStarted,
+    IncidentEnded,
 }
 
 /// Types that are switched on and off together.
@@ -50,6 +52,8 @@ pub enum Family {
     Marketing,
     /// Online orders.
     Online,
+    /// The ground truth of incidents: no till or sensor reports it.
+    Incidents,
 }
 
 /// All there is to know about a type.
@@ -75,6 +79,18 @@ pub struct EventDescription {
     pub session: SessionRule,
 }
 
+/// The names of all types, each at the place of its number: what stands close together is found
+/// quickly.
+static KEYS: [Key; EventType::COUNT] = {
+    let mut keys = [DESCRIPTIONS[0].key; EventType::COUNT];
+    let mut place = 0;
+    while place < EventType::COUNT {
+        keys[place] = DESCRIPTIONS[place].key;
+        place += 1;
+    }
+    keys
+};
+
 /// The description of a type.
 pub fn description_of(event_type: EventType) -> &'static EventDescription {
     &DESCRIPTIONS[event_type as usize]
@@ -97,7 +113,7 @@ impl EventType {
     pub const COUNT: usize = Self::ALL.len();
 
     /// All of them, each at the place of its number.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ReceiptCreated,
         Self::ReceiptLineAdded,
         Self::PaymentProcessed,
@@ -116,9 +132,12 @@ impl EventType {
         Self::OnlineOrderCreated,
         Self::OnlineOrderPicked,
         Self::OnlineOrderShipped,
+        Self::IncidentStarted,
+        Self::IncidentEnded,
     ];
 
-    /// The first 15: all but those of online orders, which came to the consumers later.
+    /// The first 15: all but those of online orders, which came to the consumers later, and of
+    /// incidents, which only those who score alerts want to know.
     pub const DOCUMENT: &[Self] = Self::ALL.split_at(15).0;
 
     /// Its name in events, such as `receipt_created`.
@@ -128,7 +147,7 @@ impl EventType {
 
     /// The type of that name; none where the name is not of the contract.
     pub fn from_key(key: Key) -> Option<Self> {
-        DESCRIPTIONS.iter().find(|about| about.key == key).map(|about| about.event_type)
+        KEYS.iter().position(|known| *known == key).map(|place| Self::ALL[place])
     }
 
     /// The family it is of.
@@ -163,15 +182,43 @@ impl FromStr for EventType {
     }
 }
 
+/// Some of the event types.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventTypes(u32);
+
+impl EventTypes {
+    /// Whether a type is among them.
+    pub fn contains(self, event_type: EventType) -> bool {
+        self.0 >> event_type as u32 & 1 == 1
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that are among them.
+    pub fn iter(self) -> impl Iterator<Item = EventType> {
+        EventType::ALL.into_iter().filter(move |event_type| self.contains(*event_type))
+    }
+}
+
+impl FromIterator<EventType> for EventTypes {
+    fn from_iter<I: IntoIterator<Item = EventType>>(types: I) -> Self {
+        Self(types.into_iter().fold(0, |set, event_type| set | 1 << event_type as u32))
+    }
+}
+
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Transactions,
         Self::Inventory,
         Self::Customers,
         Self::Operations,
         Self::Marketing,
         Self::Online,
+        Self::Incidents,
     ];
 
     /// Its name in specs.
@@ -183,6 +230,7 @@ impl Family {
             Self::Operations => "operations",
             Self::Marketing => "marketing",
             Self::Online => "online",
+            Self::Incidents => "incidents",
         }
     }
 
@@ -217,7 +265,8 @@ mod tests {
     fn the_families_share_out_the_types() {
         let of_families = Family::ALL.into_iter().flat_map(Family::event_types).count();
         assert_eq!(of_families, EventType::COUNT);
-        assert!(EventType::DOCUMENT.iter().all(|known| known.family() != Family::Online));
+        let later = [Family::Online, Family::Incidents];
+        assert!(EventType::DOCUMENT.iter().all(|known| !later.contains(&known.family())));
         assert_eq!("online".parse(), Ok(Family::Online));
     }
 

@@ -4,6 +4,7 @@
 mod catalog;
 mod checkout;
 mod floor;
+mod incidents;
 mod marketing;
 mod memory;
 mod online;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::envelope;
 use super::event_types::{EventType, description_of};
 use super::pattern::activity;
+use super::payload::Lead;
 use super::random::{Alias, Random};
 use super::weights::EventWeights;
 use super::world::Volume;
@@ -23,7 +25,7 @@ use crate::event::{Event, Fields, Prefix, Text, Timestamp, TraceIds, mix};
 use catalog::Catalog;
 use checkout::{Receipt, Sold};
 use floor::Visit;
-use marketing::Lead;
+use incidents::Trouble;
 pub use memory::FactoryState;
 use online::Order;
 use operations::{Hours, Truck};
@@ -39,13 +41,15 @@ const SEQUENCES_PER_ORIGIN: u64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub struct EventFactory {
     volume: Volume,
+    /// The part of the stores that events happen in: this one, and every so many-th after it.
+    shard: (u32, u32),
     source: Text,
     random: Random,
     trace_ids: TraceIds,
     /// The number of the last id; one count serves all kinds of ids.
     sequence: u64,
     catalog: Catalog,
-    /// Stores by their traffic.
+    /// The stores of the part by their traffic.
     traffic: Alias,
     receipts: Recent<Receipt>,
     sold: Recent<Sold>,
@@ -58,7 +62,8 @@ pub struct EventFactory {
     yard: Recent<Truck>,
     leads: Recent<Lead>,
     orders: Recent<Order>,
-    /// Whether each store is open, as far as that was told.
+    troubles: Recent<Trouble>,
+    /// Whether each store of the part is open, as far as that was told.
     hours: Vec<Hours>,
 }
 
@@ -66,6 +71,7 @@ pub struct EventFactory {
 #[derive(Clone, Debug)]
 pub struct EventFactoryBuilder {
     volume: Volume,
+    shard: (u32, u32),
     seed: u64,
     source: Text,
     trace_ids: Option<TraceIds>,
@@ -118,6 +124,14 @@ impl EventFactoryBuilder {
         Self { source: source.into(), ..self }
     }
 
+    /// Makes events only of every `count`th store, from the `index`th on (counted from 0): several
+    /// factories share the stores. All of them may have events of centres, ads and customers. Trace
+    /// ids that are given have to differ from part to part; other ids do as these do.
+    #[must_use]
+    pub fn shard(self, index: u32, count: u32) -> Self {
+        Self { shard: (index, count), ..self }
+    }
+
     /// Where trace ids come from; by default from the seed, as the first origin.
     #[must_use]
     pub fn trace_ids(self, trace_ids: TraceIds) -> Self {
@@ -127,23 +141,29 @@ impl EventFactoryBuilder {
     /// The factory.
     ///
     /// # Panics
-    /// If one of the volumes is 0.
+    /// If one of the volumes is 0, or the part has no store.
     pub fn build(self) -> EventFactory {
         let Volume { stores, dcs, customers, products } = self.volume;
         assert!(
             [stores, dcs, customers, products].iter().all(|volume| *volume > 0),
             "a world without stores, centres, customers or products has no events"
         );
+        let (index, count) = self.shard;
+        assert!(index < count && count <= stores, "{count} parts of {stores} stores");
         let catalog = Catalog::new(mix(self.seed), self.volume);
-        let traffic: Vec<f64> = (1..=stores).map(|store| catalog.traffic(store)).collect();
-        let trace_ids = self.trace_ids.unwrap_or_else(|| TraceIds::new(self.seed, 0));
+        let own = (index + 1..=stores).step_by(count as usize);
+        let traffic: Vec<f64> = own.map(|store| catalog.traffic(store)).collect();
+        let cell = if count > 1 { u64::from(index) + 1 } else { 0 };
+        let trace_ids = self.trace_ids.unwrap_or_else(|| TraceIds::new(self.seed, 0).cell(cell));
         EventFactory {
             volume: self.volume,
+            shard: self.shard,
             source: self.source,
-            random: Random::new(self.seed, 0),
+            random: Random::new(self.seed, stream(index, count)),
             sequence: trace_ids.origin() * SEQUENCES_PER_ORIGIN,
             trace_ids,
             catalog,
+            hours: vec![Hours::Untold; traffic.len()],
             traffic: Alias::new(&traffic),
             receipts: Recent::new(),
             sold: Recent::new(),
@@ -154,7 +174,7 @@ impl EventFactoryBuilder {
             yard: Recent::new(),
             leads: Recent::new(),
             orders: Recent::new(),
-            hours: vec![Hours::Untold; stores as usize],
+            troubles: Recent::new(),
         }
     }
 }
@@ -164,6 +184,7 @@ impl EventFactory {
     pub fn builder() -> EventFactoryBuilder {
         EventFactoryBuilder {
             volume: Volume::default(),
+            shard: (0, 1),
             seed: 42,
             source: Text::from_static("retail-datagen"),
             trace_ids: None,
@@ -191,6 +212,8 @@ impl EventFactory {
             EventType::OnlineOrderCreated => self.online_order_created(now),
             EventType::OnlineOrderPicked => self.online_order_picked(now),
             EventType::OnlineOrderShipped => self.online_order_shipped(now),
+            EventType::IncidentStarted => self.incident_started(now),
+            EventType::IncidentEnded => self.incident_ended(now),
         };
         envelope::fill(&mut event, event_type, None);
         event
@@ -249,12 +272,24 @@ impl EventFactory {
     }
 
     fn any_store(&mut self) -> u32 {
-        self.traffic.draw(&mut self.random) as u32 + 1
+        let place = self.traffic.draw(&mut self.random);
+        self.store_at(place)
+    }
+
+    /// The store at a place among those of the part.
+    fn store_at(&self, place: usize) -> u32 {
+        let (index, count) = self.shard;
+        place as u32 * count + index + 1
     }
 
     fn any_customer(&mut self) -> u32 {
         self.random.below(self.volume.customers) + 1
     }
+}
+
+/// The random stream of a part: no two parts draw the same, however many there are.
+fn stream(index: u32, count: u32) -> u64 {
+    (u64::from(count - 1) << 32) | u64::from(index)
 }
 
 /// A place that holds stock. It is kept as one number: a store's, or a centre's below 0.
@@ -296,9 +331,4 @@ impl Place {
             Self::Dc(dc) => Some(dc),
         }
     }
-}
-
-/// Cents as the money of a payload: at most two decimals.
-fn money(cents: i64) -> f64 {
-    cents as f64 / 100.0
 }

@@ -116,4 +116,14 @@ pub mod enumerations {
     pub const FULFILLMENT_MODES: &[&str] = &["SHIP_FROM_DC", "SHIP_FROM_STORE", "BOPIS"];
     /// What kind of place fulfils an online order.
     pub const NODE_TYPES: &[&str] = &["STORE", "DC"];
+    /// What goes wrong.
+    pub const INCIDENT_TYPES: &[&str] = &[
+        "DC_OUTAGE",
+        "TRUCK_BREAKDOWN",
+        "WEATHER_DELAY",
+        "SUPPLIER_DELAY",
+        "INVENTORY_SHORTAGE",
+        "TILL_OUTAGE",
+        "DEMAND_SPIKE",
+    ];
 }

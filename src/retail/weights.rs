@@ -74,7 +74,7 @@ impl EventWeights {
 }
 
 /// The weight of a type in the default mix: ten in the proportions of the reference factory, five
-/// with a small share, and none for online orders.
+/// with a small share, and none for online orders and incidents.
 fn default_weight(event_type: EventType) -> f64 {
     match event_type {
         EventType::CustomerEntered => 0.20,
@@ -90,7 +90,9 @@ fn default_weight(event_type: EventType) -> f64 {
         EventType::StoreOpened | EventType::StoreClosed => 0.005,
         EventType::OnlineOrderCreated
         | EventType::OnlineOrderPicked
-        | EventType::OnlineOrderShipped => 0.0,
+        | EventType::OnlineOrderShipped
+        | EventType::IncidentStarted
+        | EventType::IncidentEnded => 0.0,
     }
 }
 

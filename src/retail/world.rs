@@ -1,11 +1,17 @@
 //! What exists in the simulated chain and does not change while it runs: places, trucks, products,
 //! customers, campaigns. Generated from the seed, or read from the user's files.
 
+mod files;
+mod generate;
+mod geographies;
 mod kinds;
+
+use std::ops::RangeInclusive;
 
 use jiff::tz::TimeZone;
 
-pub use kinds::{Climate, Department, Format, Region, Segment, Tier, Weather};
+pub use files::{MasterFile, MasterFiles, MasterProblem};
+pub use kinds::{Climate, Department, Format, MasterKind, Region, Segment, Tier, Weather};
 
 /// How large a generated world is; ids go from 1 to these numbers, which are 1 or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,24 +34,26 @@ impl Default for Volume {
 
 /// The master data of a chain. Records refer to each other by their place in these lists; their ids
 /// are what events carry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct World {
-    /// Where places can be.
+    /// Where places are, in the order in which distribution centres and then stores name them.
     pub geographies: Vec<Geography>,
-    /// Distribution centres, at least one.
+    /// Distribution centres by their ids, at least one.
     pub dcs: Vec<Dc>,
-    /// Stores, at least one.
+    /// Stores by their ids, at least one.
     pub stores: Vec<Store>,
-    /// Trucks, each of the fleet of one distribution centre.
+    /// Trucks by their numbers, each of the fleet of one distribution centre.
     pub trucks: Vec<Truck>,
-    /// Products, at least one, the most popular first within each department.
+    /// Products, at least one: department by department, the most popular first within each.
     pub products: Vec<Product>,
-    /// Customers, at least one.
+    /// Customers by their ids, at least one.
     pub customers: Vec<Customer>,
+    /// Campaigns by their numbers, at least one on each channel.
+    pub campaigns: Vec<Campaign>,
 }
 
 /// A town with its surroundings: one time zone, one climate, one tax rate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Geography {
     /// What it is called.
     pub name: String,
@@ -82,7 +90,8 @@ pub struct Store {
     pub tier: Tier,
     /// What kind of store it is: its hours, assortment and baskets.
     pub format: Format,
-    /// Its traffic against that of the mean store; within the bounds of its tier.
+    /// Its traffic against that of a mean medium store; above 0, and within the bounds of its tier
+    /// where it is generated.
     pub volume: f64,
 }
 
@@ -121,4 +130,26 @@ pub struct Customer {
     pub segment: Segment,
     /// Whether the stores' beacons know their device.
     pub has_beacon: bool,
+}
+
+/// An advertising campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Campaign {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Where its ads are shown, by place in [`enumerations::CHANNELS`](super::enumerations).
+    pub channel: usize,
+    /// What it is for.
+    pub department: Department,
+}
+
+impl Campaign {
+    /// How many creatives each campaign has.
+    pub const CREATIVES: u32 = 6;
+
+    /// The numbers of its creatives, which no other campaign has; events call them `CRE_<4 digits>`.
+    pub fn creatives(&self) -> RangeInclusive<u32> {
+        let last = self.number * Self::CREATIVES;
+        last - Self::CREATIVES + 1..=last
+    }
 }

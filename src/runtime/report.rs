@@ -62,6 +62,7 @@ impl Report {
                 ));
             }
         }
+        errors.extend(statistics.stages.iter().filter_map(violations));
         let unsent = statistics.stages.iter().map(unsent).sum::<u64>();
         let ending = match (errors.is_empty(), drained && unsent == 0, control.phase()) {
             (false, ..) => Ending::Failed,
@@ -86,6 +87,14 @@ impl Report {
     pub fn is_success(&self) -> bool {
         matches!(self.ending, Ending::Finished | Ending::Stopped)
     }
+}
+
+/// Why a run has failed in which a stage found what must not be.
+fn violations(stage: &StageStatistics) -> Option<String> {
+    let findings = stage.findings.as_ref().filter(|findings| findings.fail_run)?;
+    let (name, found) = (&stage.stage, findings.count());
+    let rules: Vec<&str> = findings.violations.keys().copied().collect();
+    (found > 0).then(|| format!("`{name}` found violations: {found}, of {}", rules.join(", ")))
 }
 
 /// Events that the run had no time to send, and that no buffer on disk keeps.

@@ -9,7 +9,7 @@ use rhai::{
 
 use super::Script;
 use crate::failure::Failure;
-use crate::problem::Excerpt;
+use crate::problem::{Excerpt, LineColumn, Place};
 
 /// A script that is ready to run: its functions stay resolved from call to call.
 pub struct Runner {
@@ -47,10 +47,20 @@ impl Runner {
             &mut EvalContext<'_, '_, '_, '_, '_, '_>,
         ) -> Result<Dynamic, Box<EvalAltResult>>,
     ) -> Result<Dynamic, Failure> {
-        let Self { engine, excerpt, global, caches, scope } = self;
+        self.attempt(work).map_err(|fault| self.failure(&fault.message, fault.position))
+    }
+
+    /// The same, for whoever wants to point at what failed.
+    pub(super) fn attempt(
+        &mut self,
+        work: impl FnOnce(
+            &mut EvalContext<'_, '_, '_, '_, '_, '_>,
+        ) -> Result<Dynamic, Box<EvalAltResult>>,
+    ) -> Result<Dynamic, Fault> {
+        let Self { engine, global, caches, scope, .. } = self;
         global.num_operations = 0;
         let mut context = EvalContext::new(engine, global, caches, scope, None);
-        work(&mut context).map_err(|error| failure(&error, excerpt))
+        work(&mut context).map_err(|error| Fault::new(&error))
     }
 
     /// The variables that expressions see.
@@ -60,21 +70,32 @@ impl Runner {
 
     /// A failure at a place of the script, or at none.
     pub(super) fn failure(&self, message: &str, position: Position) -> Failure {
-        Failure::new("script", format!("{message}{}", place(&self.excerpt, position)))
+        let place = match position.line() {
+            Some(_) => display(&super::compile::place(&self.excerpt, position, 0)),
+            None => String::new(),
+        };
+        Failure::new("script", format!("{message}{place}"))
     }
 }
 
 /// What failed, in the innermost function that did, at the innermost place that is known.
-fn failure(error: &EvalAltResult, excerpt: &Excerpt) -> Failure {
-    let mut innermost = error;
-    let mut position = error.position();
-    while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = innermost {
-        innermost = inner;
-        if !inner.position().is_none() {
-            position = inner.position();
+pub(super) struct Fault {
+    pub(super) message: String,
+    pub(super) position: Position,
+}
+
+impl Fault {
+    fn new(error: &EvalAltResult) -> Self {
+        let mut innermost = error;
+        let mut position = error.position();
+        while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = innermost {
+            innermost = inner;
+            if !inner.position().is_none() {
+                position = inner.position();
+            }
         }
+        Self { message: message(innermost), position }
     }
-    Failure::new("script", format!("{}{}", message(innermost), place(excerpt, position)))
 }
 
 /// The message in our words, without the position.
@@ -90,9 +111,18 @@ fn message(error: &EvalAltResult) -> String {
         other => {
             let text = other.to_string();
             let end = text.rfind(" (line ").unwrap_or(text.len());
-            super::compile::in_our_words(&text[..end])
+            property_of_nothing(&text[..end])
+                .unwrap_or_else(|| super::compile::in_our_words(&text[..end]))
         }
     }
+}
+
+/// `Unknown property 'x' - a getter is not registered for type '()'` in words.
+fn property_of_nothing(text: &str) -> Option<String> {
+    let name = text.strip_prefix("Unknown property '")?.split('\'').next()?;
+    text.ends_with("for type '()'").then(|| {
+        format!("there is no `{name}` of nothing; `?.` in place of the dot gives nothing there")
+    })
 }
 
 /// `name (type, type)` in words; an operator that has no meaning for its operands is one too.
@@ -118,13 +148,7 @@ fn no_such_function(signature: &str) -> String {
 }
 
 /// ` (<file>, line <l>, column <c>)`, counted in the file in which the script stands.
-fn place(excerpt: &Excerpt, position: Position) -> String {
-    let (Some(line), column) = (position.line(), position.position().unwrap_or(1)) else {
-        return String::new();
-    };
-    let place = excerpt.place(line, column, 0);
-    let before = &place.source.text[..place.span.start];
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
+pub(super) fn display(place: &Place) -> String {
+    let LineColumn { line, column } = place.start();
     format!(" ({}, line {line}, column {column})", place.source.name)
 }

@@ -130,7 +130,7 @@ pub(super) fn event_properties(
     functions: &[Function],
     problems: &mut Vec<Problem>,
 ) {
-    for (alone, event) in functions_with_event(ast, functions) {
+    for (alone, event) in functions_with("event", ast, functions) {
         walk(&alone, |node| {
             if let ASTNode::Expr(expression) = node
                 && let Some((name, position)) = property_of(expression, &event)
@@ -142,21 +142,25 @@ pub(super) fn event_properties(
     }
 }
 
-/// The functions that a component calls with an event: each on its own, with the script's name
-/// for the event.
-pub(super) fn functions_with_event(ast: &AST, functions: &[Function]) -> Vec<(AST, String)> {
+/// The functions that a component calls with a parameter, such as `event`: each on its own, with
+/// the script's name for the parameter.
+pub(super) fn functions_with(
+    parameter: &str,
+    ast: &AST,
+    functions: &[Function],
+) -> Vec<(AST, String)> {
     let mut found = Vec::new();
     for function in functions {
         let parameters = function.parameters.len();
-        let event = function.parameters.iter().position(|name| *name == "event");
+        let place = function.parameters.iter().position(|name| *name == parameter);
         let definition = ast
             .iter_functions()
             .find(|found| found.name == function.name && found.params.len() == parameters);
-        if let (Some(event), Some(definition)) = (event, definition) {
+        if let (Some(place), Some(definition)) = (place, definition) {
             let alone = ast.clone_functions_only_filtered(|_, _, is_script, name, count| {
                 is_script && name == function.name && count == parameters
             });
-            found.push((alone, definition.params[event].to_owned()));
+            found.push((alone, definition.params[place].to_owned()));
         }
     }
     found

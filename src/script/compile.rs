@@ -71,7 +71,7 @@ impl Script {
             problems.truncate(PROBLEMS_MAX);
             return Err(Problems(problems));
         }
-        let places: Vec<Position> = check::functions_with_event(&ast, functions)
+        let places: Vec<Position> = check::functions_with("event", &ast, functions)
             .iter()
             .flat_map(|(alone, event)| fuse::places(alone, event))
             .collect();
@@ -263,7 +263,7 @@ fn check_functions(
 }
 
 /// The name in `fn name(`.
-fn function_place(excerpt: &Excerpt, name: &str) -> Option<Place> {
+pub(super) fn function_place(excerpt: &Excerpt, name: &str) -> Option<Place> {
     excerpt.text.lines().enumerate().find_map(|(line, text)| {
         let (before, after) = text.split_once("fn ")?;
         let at = after.trim_start();

@@ -1,5 +1,7 @@
 //! The `retail_mix` source: bursts of retail events in a mix that the user weighs, on a schedule.
 
+mod mix;
+
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
@@ -7,10 +9,13 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::mix::Mixture;
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Batch, Event, Timestamp, TraceIds};
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::retail::{EventFactory, EventWeights, FactoryState, Volume};
+use crate::script::Weights;
+use crate::spec::{Shard, SpecDuration};
 use crate::stage::{Feed, Source, SourceContext, Stage, StageError, State, StateError};
 
 /// Retail events for load and shape: every interval a burst, each event drawn by weight.
@@ -29,6 +34,11 @@ pub struct RetailMix {
     /// How often each event type is drawn. Types that are left out get 0; weights are of any
     /// scale.
     pub event_weights: EventWeights,
+    /// A script with `fn weight(event_type, ctx)`, or the path of a `.rhai` file, in place of
+    /// `event_weights`: how often a type is drawn may depend on the time (UTC).
+    pub weights: Option<String>,
+    /// Event time for which the weights of the script hold before it is asked again.
+    pub weights_interval: SpecDuration,
     /// Makes nights (UTC) and weekends quieter: events are left out of a burst by the hour and the
     /// day.
     pub realistic_hours: bool,
@@ -57,6 +67,8 @@ impl Default for RetailMix {
             emit_interval_ms: INTERVAL_MS,
             burst: BURST,
             event_weights: EventWeights::default(),
+            weights: None,
+            weights_interval: SpecDuration(Duration::from_mins(15)),
             realistic_hours: false,
             stores: volume(stores),
             dcs: volume(dcs),
@@ -80,22 +92,64 @@ event_weights:
   inventory_updated: 0.3
 ";
 
+    const SHARES_OUT: bool = true;
+
     fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems> {
-        Ok(Stage::Source(Box::new(Mix::new(self, cx.seed, cx.trace_ids.clone()))))
+        let shard = cx.shard;
+        if shard.count > self.stores.get() {
+            let message = format!(
+                "{} shards cannot share the stores: there are {}",
+                shard.count, self.stores
+            );
+            let problem = Problem::error(message).at(cx.document.place("/shard"));
+            return Err(problem.help("run as many shards as there are `stores` at most").into());
+        }
+        let mixture = self.mixture(cx)?;
+        Ok(Stage::Source(Box::new(Mix::new(self, mixture, cx.seed, shard, cx.trace_ids.clone()))))
+    }
+}
+
+impl RetailMix {
+    fn mixture(&self, cx: &BuildContext<'_>) -> Result<Mixture, Problems> {
+        let Some(script) = &self.weights else {
+            return Ok(Mixture::Fixed(self.event_weights.clone()));
+        };
+        if self.weights_interval.0.is_zero() {
+            return Err(cx
+                .problem("/weights_interval", "an interval of no time never ends")
+                .into());
+        }
+        if cx.has("/event_weights") {
+            let message = "`event_weights` and `weights` both say how often each type is drawn";
+            return Err(cx.problem("/event_weights", message).help("keep one of them").into());
+        }
+        let script = Weights::compile(cx.script("/weights", script)?)?;
+        let problems = script.check_for_mix();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Mixture::scripted(script, self.weights_interval.0))
     }
 }
 
 /// The running source.
 struct Mix {
     factory: EventFactory,
-    weights: EventWeights,
+    mixture: Mixture,
     realistic_hours: bool,
     interval: Duration,
     burst: u32,
+    shard: Shard,
 }
 
 impl Mix {
-    fn new(settings: RetailMix, seed: u64, trace_ids: TraceIds) -> Self {
+    fn new(
+        settings: RetailMix,
+        mixture: Mixture,
+        seed: u64,
+        shard: Shard,
+        trace_ids: TraceIds,
+    ) -> Self {
         let volume = Volume {
             stores: settings.stores.get(),
             dcs: settings.dcs.get(),
@@ -104,26 +158,38 @@ impl Mix {
         };
         let factory = EventFactory::builder()
             .volume(volume)
+            .shard(shard.index, shard.count)
             .seed(settings.seed.unwrap_or(seed))
             .source(settings.source)
             .trace_ids(trace_ids)
             .build();
         Self {
             factory,
-            weights: settings.event_weights,
+            mixture,
             realistic_hours: settings.realistic_hours,
             interval: Duration::from_millis(settings.emit_interval_ms.get()),
             burst: settings.burst.get(),
+            shard,
         }
+    }
+
+    /// How many events this shard draws at a tick: the bursts of all shards add up to the burst.
+    fn burst_at(&self, tick: Timestamp, start: Timestamp) -> u32 {
+        let round = tick.since(start).as_millis() / self.interval.as_millis().max(1);
+        self.shard.part_of(self.burst, round as u64)
     }
 
     /// Up to `most` events of a tick, out of the `left` that its burst still has to draw. At quiet
     /// hours fewer come of a draw than at busy ones.
     fn draw(&mut self, tick: Timestamp, left: &mut u32, most: usize) -> Vec<Event> {
+        let Some(weights) = self.mixture.at(tick) else {
+            *left = 0;
+            return Vec::new();
+        };
         let mut events = Vec::with_capacity(most.min(*left as usize));
         while *left > 0 && events.len() < most {
             *left -= 1;
-            let event_type = self.factory.draw_type(&self.weights);
+            let event_type = self.factory.draw_type(weights);
             if !self.realistic_hours || self.factory.should_generate_event(event_type, tick) {
                 events.push(self.factory.generate_event(event_type, tick));
             }
@@ -153,6 +219,9 @@ impl Source for Mix {
 struct BurstsState {
     tick: Timestamp,
     left: u32,
+    /// The script that gave the weights, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weights: Option<String>,
     factory: FactoryState,
 }
 
@@ -173,13 +242,16 @@ struct Bursts {
 impl Bursts {
     fn new(mix: Mix, cx: SourceContext) -> Self {
         let (tick, end) = (cx.clock.start(), cx.end.unwrap_or(Timestamp::MAX));
-        Self { left: mix.burst, mix, cx, end, tick, ended: false }
+        Self { left: mix.burst_at(tick, tick), mix, cx, end, tick, ended: false }
     }
 
     fn restore(&mut self, state: &State) -> Result<(), StateError> {
-        let BurstsState { tick, left, factory } = state.read()?;
-        if left == 0 || left > self.mix.burst {
-            let burst = self.mix.burst;
+        let BurstsState { tick, left, weights, factory } = state.read()?;
+        if weights.as_deref() != self.mix.mixture.fingerprint() {
+            return Err(StateError("the script of `weights` was changed".to_owned()));
+        }
+        let burst = self.mix.burst_at(tick, self.cx.clock.start());
+        if left > burst || left == 0 && burst > 0 {
             return Err(StateError(format!("a burst of {burst} cannot have {left} left")));
         }
         self.mix.factory.restore(factory).map_err(StateError)?;
@@ -204,7 +276,7 @@ impl Feed for Bursts {
         let events = self.mix.draw(tick, &mut self.left, self.cx.batch_events.max(1));
         if self.left == 0 {
             self.tick = tick + self.mix.interval;
-            self.left = self.mix.burst;
+            self.left = self.mix.burst_at(self.tick, self.cx.clock.start());
         }
         let token = self.cx.ledger.issue(serde_json::Value::Null);
         Ok(Some(Batch::new(events, self.tick.min(self.end), Some(token))))
@@ -212,7 +284,8 @@ impl Feed for Bursts {
 
     fn state(&self) -> State {
         let (tick, left) = (self.tick, self.left);
-        State::of(&BurstsState { tick, left, factory: self.mix.factory.state() })
+        let weights = self.mix.mixture.fingerprint().map(str::to_owned);
+        State::of(&BurstsState { tick, left, weights, factory: self.mix.factory.state() })
     }
 }
 

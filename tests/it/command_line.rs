@@ -1,6 +1,7 @@
 //! The command line: each command, its success and its failures.
 
 mod draw;
+mod export;
 mod inspect;
 mod new;
 mod run;
@@ -44,6 +45,7 @@ fn help_and_version_are_no_errors() {
         "render",
         "completions",
         "dlq",
+        "export",
     ] {
         Test::new(&[command, "--help"]).run().exits(0).prints("Example");
     }

@@ -488,6 +488,7 @@ fn no_text_says_anything_of_a_person() {
         enumerations::PRIORITIES,
         enumerations::FULFILLMENT_MODES,
         enumerations::NODE_TYPES,
+        enumerations::INCIDENT_TYPES,
         &["opened", "closed", "POS", "CYCLE_COUNT"],
     ]
     .concat()

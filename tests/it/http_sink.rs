@@ -5,7 +5,7 @@ use std::time::Duration;
 use engine::component::BuildContext;
 use engine::event::{Batch, Event, RECEIPT_CREATED, Text, Timestamp, TraceIds};
 use engine::registry::built_in;
-use engine::spec::{Document, Environment};
+use engine::spec::{Document, Environment, Shard};
 use engine::stage::{Outcome, Refusal, Retry, Sink, Stage};
 use tokio::runtime::Runtime;
 
@@ -30,7 +30,8 @@ impl Writer {
         let pointer = "/sinks/s".to_owned();
         let settings = document.value("/sinks/s/with");
         let trace_ids = TraceIds::new(1, 0);
-        let cx = BuildContext { stage: "s", seed: 1, trace_ids, document: &document, pointer };
+        let (stage, seed, shard, document) = ("s", 1, Shard::WHOLE, &document);
+        let cx = BuildContext { stage, seed, shard, trace_ids, document, pointer };
         let component = built_in()
             .into_iter()
             .find(|component| {

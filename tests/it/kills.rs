@@ -117,13 +117,15 @@ fn by_id(text: &str) -> BTreeMap<String, String> {
     text.lines().map(|line| (id(line), line.to_owned())).collect()
 }
 
-/// The events of a run that nobody kills, written to a file of its folder.
-fn uncut(folder: &Path) -> BTreeMap<String, String> {
+const MIX: &str = "{ type: retail_mix, with: { burst: 50 } }";
+
+/// The events of a run of a source that nobody kills, written to a file of its folder.
+fn uncut(folder: &Path, source: &str) -> BTreeMap<String, String> {
     std::fs::write(
         folder.join("uncut.yaml"),
         format!(
             "clock: {{ start: 2024-11-29T10:00:00Z, speed: max, events: {EVENTS} }}\n\
-             sources: {{ shop: {{ type: retail_mix, with: {{ burst: 50 }} }} }}\n\
+             sources: {{ shop: {source} }}\n\
              sinks: {{ all: {{ type: file, inputs: shop, with: {{ path: all.ndjson }} }} }}\n"
         ),
     )
@@ -161,7 +163,7 @@ fn events_behind(folder: &Path) -> usize {
 fn a_file_through_a_disk_buffer_arrives_whole_however_often_the_engine_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let expected = uncut(folder);
+    let expected = uncut(folder, MIX);
     let spec = format!(
         "name: p\nclock: {{ start: 2024-11-29T10:00:00Z, speed: max }}\n\
          state: {{ path: state/p, interval: 20ms }}\n\
@@ -176,16 +178,37 @@ fn a_file_through_a_disk_buffer_arrives_whole_however_often_the_engine_is_killed
 fn generated_events_are_made_again_with_the_same_ids_however_often_the_engine_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let expected = uncut(folder);
+    let expected = uncut(folder, MIX);
     let spec = format!(
         "name: p\nclock: {{ start: 2024-11-29T10:00:00Z, speed: max, events: {EVENTS} }}\n\
          state: {{ path: state/p, interval: 20ms }}\n\
-         sources: {{ shop: {{ type: retail_mix, with: {{ burst: 50 }} }} }}\n{HOOK}      \
+         sources: {{ shop: {MIX} }}\n{HOOK}      \
          buffer: {{ max_events: {BUFFERED_MAX} }}\n"
     );
     std::fs::write(folder.join("p.yaml"), spec).unwrap();
     live_and_die(folder, 2, |_| events_behind(folder)).gave(&expected);
 }
+
+#[test]
+fn a_simulated_chain_goes_on_with_the_same_events_however_often_the_engine_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let expected = uncut(folder, CHAIN);
+    let spec = format!(
+        "name: p\nclock: {{ start: 2024-11-29T10:00:00Z, speed: max, events: {EVENTS} }}\n\
+         state: {{ path: state/p, interval: 20ms }}\n\
+         sources: {{ shop: {CHAIN} }}\n{HOOK}      \
+         buffer: {{ max_events: {BUFFERED_MAX} }}\n"
+    );
+    std::fs::write(folder.join("p.yaml"), spec).unwrap();
+    live_and_die(folder, 4, |_| 0).gave(&expected);
+}
+
+/// A chain in which something of everything is under way.
+const CHAIN: &str = "{ type: retail, with: {
+  stores: 4, dcs: 2, customers: 300, products: 80, ads_per_customer: 1, orders_per_customer: 0.5,
+  emit: [transactions, inventory, customers, operations, marketing, online, incidents],
+  incidents: [{ type: inventory_shortage, begin: 1h, length: 8h, severity: 0.9 }] } }";
 
 #[test]
 fn rules_over_merged_sources_derive_the_same_events_however_often_the_engine_is_killed() {

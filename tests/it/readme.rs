@@ -81,30 +81,61 @@ fn the_picture_in_the_readme_is_what_the_engine_draws() {
 
 #[test]
 fn the_output_in_the_readme_is_what_the_quickstart_reports() {
-    let report = blocks("text")[0].rsplit_once("\n\n").unwrap().1;
+    let (events, report) = blocks("text")[0].rsplit_once("...\n").unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let run = Command::new(env!("CARGO_BIN_EXE_engine"))
-        .args(["run", "pipelines/quickstart.yaml", "--duration", "10s", "--speed", "max"])
+        .args(["run", "pipelines/quickstart.yaml", "--duration", "10m", "--speed", "max"])
+        .args(["--set", "sinks.out.with.format=pretty"])
         .current_dir(root)
         .output()
         .unwrap();
     let said = String::from_utf8(run.stderr).unwrap();
-    assert!(said.contains(report.trim()), "README says {report:?}, the engine says {said}");
+    for part in report.trim().split("\n\n") {
+        assert!(said.contains(part), "README says {part:?}, the engine says {said}");
+    }
+    let printed = String::from_utf8(run.stdout).unwrap();
+    for line in events.lines().filter(|line| *line != "...") {
+        assert!(printed.contains(line), "the quickstart does not print {line:?}");
+    }
 }
 
-#[tokio::test]
-async fn the_script_in_the_scripting_page_runs() {
-    let page = include_str!("../../docs/scripting.md");
-    let script = page.split("```rhai\n").nth(1).unwrap().split("```").next().unwrap();
+/// Runs what a page shows: its pipelines, each in a file of its own name, and its commands.
+fn run_page(page: &str) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("rule.rhai"), script).unwrap();
-    let spec = "
-clock: { start: 2024-11-29T10:00:00Z, speed: max, duration: 1m }
-sources: { tills: { type: retail_mix, with: { stores: 2, event_weights: { receipt_created: 1 } } } }
-correlators:
-  days: { type: rhai, inputs: [tills], with: { key: payload.store_id, script: rule.rhai } }
-sinks: { out: { type: blackhole, inputs: [days] } }
-";
+    let engine = |arguments: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "engine {arguments:?}: {errors}");
+        assert!(!errors.contains("warning: "), "engine {arguments:?}: {errors}");
+        run.stdout
+    };
+    for pipeline in blocks_of(page, "yaml") {
+        let name = pipeline.lines().find_map(|line| line.strip_prefix("name: ")).unwrap();
+        let file = format!("{name}.yaml");
+        std::fs::write(folder.path().join(&file), pipeline).unwrap();
+        let printed = engine(&["run", &file, "--speed", "max", "--events", "2000"]);
+        assert!(!printed.is_empty(), "{name} says nothing");
+    }
+    let commands = blocks_of(page, "console").into_iter().flat_map(str::lines);
+    for command in commands {
+        engine(&command.strip_prefix("engine ").unwrap().split(' ').collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_page_on_the_retail_chain_runs() {
+    run_page(include_str!("../../docs/retail.md"));
+}
+
+/// Runs a script of the scripting page, which is `rule.rhai` in a spec.
+async fn run_script(place: usize, spec: &str) -> engine::monitor::Statistics {
+    let page = include_str!("../../docs/scripting.md");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rule.rhai"), blocks_of(page, "rhai")[place]).unwrap();
     let environment = engine::spec::Environment::default();
     let document =
         engine::spec::Document::parse("page.yaml", spec, folder.path(), &environment).unwrap();
@@ -112,9 +143,33 @@ sinks: { out: { type: blackhole, inputs: [days] } }
         .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     let report = engine.run(engine::control::Control::new()).await.unwrap();
     assert!(report.is_success(), "{:?}", report.errors);
-    assert_eq!(report.statistics.events_failed, 0);
-    assert!(report.statistics.error_counts.is_empty(), "{:?}", report.statistics.error_counts);
-    assert!(report.statistics.events_derived > 100);
+    report.statistics
+}
+
+#[tokio::test]
+async fn the_weights_in_the_scripting_page_run() {
+    let spec = "
+clock: { start: 2024-11-29T06:59:00Z, speed: max, duration: 2m }
+sources: { tills: { type: retail_mix, with: { weights: rule.rhai } } }
+sinks: { out: { type: blackhole, inputs: [tills] } }
+";
+    let statistics = run_script(1, spec).await;
+    assert_eq!(statistics.events_generated, 12_000, "nothing before seven");
+}
+
+#[tokio::test]
+async fn the_script_in_the_scripting_page_runs() {
+    let spec = "
+clock: { start: 2024-11-29T10:00:00Z, speed: max, duration: 1m }
+sources: { tills: { type: retail_mix, with: { stores: 2, event_weights: { receipt_created: 1 } } } }
+correlators:
+  days: { type: rhai, inputs: [tills], with: { key: payload.store_id, script: rule.rhai } }
+sinks: { out: { type: blackhole, inputs: [days] } }
+";
+    let statistics = run_script(0, spec).await;
+    assert_eq!(statistics.events_failed, 0);
+    assert!(statistics.error_counts.is_empty(), "{:?}", statistics.error_counts);
+    assert!(statistics.events_derived > 100);
 }
 
 #[test]

@@ -10,9 +10,7 @@ const FOLDERS_UP: usize = 3;
 
 /// The YAML of a pipeline of that name that will be in that file.
 pub(super) fn pipeline(name: &str, path: &Path, config: &Config) -> String {
-    let source = |key: &str, default: u64| config.source.get(key).copied().unwrap_or(default);
     let batcher = |key: &str, default: u64| config.batcher.get(key).copied().unwrap_or(default);
-    let is_demo = !config.is_read;
     let mut yaml = schema_line(path);
     let _ = write!(
         yaml,
@@ -22,29 +20,14 @@ version: 1
 name: {name}
 description: Retail events, marked by a rule, in batches
 
-clock:
-  start: 2024-11-29T10:00:00Z   # simulated time begins here, so every run is the same
-  speed: 1                      # simulated seconds in a real one, or max
-
-sources:
-  stores:
-    type: retail_mix            # `engine describe retail_mix` explains it
-    with:
-      seed: {seed}                  # another seed, another morning
-      emit_interval_ms: {interval}
-      burst: {burst}                 # events in each interval
 ",
         file = path.display(),
         name = scalar(name),
-        seed = source("seed", 42),
-        interval = source("emit_interval_ms", 500),
-        burst = source("burst", if is_demo { 10 } else { 100 }),
     );
-    for key in ["stores", "dcs", "customers", "products"] {
-        let demo = (is_demo && key == "stores").then_some(20);
-        if let Some(number) = config.source.get(key).copied().or(demo) {
-            let _ = writeln!(yaml, "      {key}: {number}");
-        }
+    if config.is_read {
+        event_factory(&mut yaml, config);
+    } else {
+        world(&mut yaml);
     }
     let _ = write!(
         yaml,
@@ -90,6 +73,58 @@ sinks:
         );
     }
     yaml
+}
+
+/// The source of those who begin: a small chain, on a day that is worth a look.
+fn world(yaml: &mut String) {
+    yaml.push_str(
+        "\
+clock:
+  start: 2024-11-29T15:00:00Z   # simulated time begins here, so every run is the same
+  speed: 60                     # simulated seconds in a real one, or max
+
+sources:
+  stores:
+    type: retail                # `engine describe retail` explains it
+    with:
+      seed: 42                  # another seed, another chain
+      stores: 20
+      dcs: 2                    # distribution centres: they send trucks to their stores
+      customers: 5000
+      products: 800
+      emit: [transactions, inventory]   # leave this out for shoppers, trucks and ads, too
+",
+    );
+}
+
+/// The source that a configuration describes. Such a generator draws its events one by one, in a
+/// mix, and so does `retail_mix`.
+fn event_factory(yaml: &mut String, config: &Config) {
+    let source = |key: &str, default: u64| config.source.get(key).copied().unwrap_or(default);
+    let _ = write!(
+        yaml,
+        "\
+clock:
+  start: 2024-11-29T10:00:00Z   # simulated time begins here, so every run is the same
+  speed: 1                      # simulated seconds in a real one, or max
+
+sources:
+  stores:
+    type: retail_mix            # `engine describe retail_mix` explains it; see `retail`, too
+    with:
+      seed: {seed}                  # another seed, another morning
+      emit_interval_ms: {interval}
+      burst: {burst}                 # events in each interval
+",
+        seed = source("seed", 42),
+        interval = source("emit_interval_ms", 500),
+        burst = source("burst", 100),
+    );
+    for key in ["stores", "dcs", "customers", "products"] {
+        if let Some(number) = config.source.get(key) {
+            let _ = writeln!(yaml, "      {key}: {number}");
+        }
+    }
 }
 
 /// Tells editors which schema the file keeps to, or how to have one.

@@ -213,6 +213,7 @@ fn remarks(report: &Report, engine: &Engine) -> String {
             writeln!(text, "warning: timers of `{name}` that were still open at the end: {timers}");
     }
     for stage in &statistics.stages {
+        text.push_str(&findings(stage));
         text.push_str(&delivery(stage));
     }
     if let Some(damages) = statistics.error_counts.get("buffer_damaged") {
@@ -229,6 +230,26 @@ fn remarks(report: &Report, engine: &Engine) -> String {
         let letters = number(statistics.dead_letter_queue_size);
         let _ =
             writeln!(text, "warning: dead letters of this run in `{}`: {letters}", path.display());
+    }
+    text
+}
+
+/// What a stage that checks events has found: nothing, or a line for each broken rule.
+fn findings(stage: &StageStatistics) -> String {
+    let Some(findings) = &stage.findings else { return String::new() };
+    let (name, component) = (&stage.stage, &stage.component);
+    let (found, events) = (number(findings.count()), number(findings.events));
+    let level = if findings.violations.is_empty() { "note" } else { "warning" };
+    let mut text =
+        format!("{level}: {component} of `{name}`: {found} violations in {events} events");
+    if findings.unchecked > 0 {
+        let _ = write!(text, ", {} unchecked", number(findings.unchecked));
+    }
+    text.push('\n');
+    for (rule, violations) in &findings.violations {
+        let (count, trace_id) = (number(violations.count), &violations.first_trace_id);
+        let _ =
+            writeln!(text, "  {rule}: {count}, first `{trace_id}`: {}", violations.first_reason);
     }
     text
 }

@@ -38,6 +38,20 @@ const fn nullable(key: Key, field_type: FieldType, about: &'static str) -> Field
     FieldDescription { key, field_type, nullable: true, about }
 }
 
+/// What is told of an incident, at its begin and at its end.
+const INCIDENT: &[FieldDescription] = &[
+    field(INCIDENT_ID, FieldType::Text, "The incident."),
+    field(INCIDENT_TYPE, FieldType::OneOf(INCIDENT_TYPES), "What goes wrong."),
+    field(SEVERITY, FieldType::Number { decimals: 4 }, "How bad it is, from 0 to 1."),
+    nullable(STORE_ID, NUMBER_OF, "The store, if it is one."),
+    nullable(DC_ID, NUMBER_OF, "The distribution centre, if it is one."),
+    nullable(REGION, FieldType::Text, "The region, if it is a whole one."),
+    nullable(TRUCK_ID, TRUCK, "The truck, if it is one."),
+    nullable(DEPARTMENT, FieldType::Text, "The department, if it is one."),
+    field(BEGIN_TIME, FieldType::Timestamp, "When it begins."),
+    field(END_TIME, FieldType::Timestamp, "When it is over."),
+];
+
 /// Each stands at the place of its type's number.
 pub(super) static DESCRIPTIONS: [EventDescription; EventType::COUNT] = [
     EventDescription {
@@ -421,5 +435,27 @@ pub(super) static DESCRIPTIONS: [EventDescription; EventType::COUNT] = [
             ),
             field(SHIPPED_TIME, FieldType::Timestamp, "When it was sent."),
         ],
+    },
+    EventDescription {
+        event_type: EventType::IncidentStarted,
+        key: INCIDENT_STARTED,
+        family: Family::Incidents,
+        about: "Ground truth: something began to go wrong.",
+        rule: None,
+        partition: PartitionRule::Place,
+        correlation: CorrelationRule::OfCause,
+        session: SessionRule::Inherited,
+        fields: INCIDENT,
+    },
+    EventDescription {
+        event_type: EventType::IncidentEnded,
+        key: INCIDENT_ENDED,
+        family: Family::Incidents,
+        about: "Ground truth: what went wrong is over.",
+        rule: None,
+        partition: PartitionRule::Place,
+        correlation: CorrelationRule::OfCause,
+        session: SessionRule::Inherited,
+        fields: INCIDENT,
     },
 ];

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{at_most, place_in, whole};
+use super::memory::{at_most, place_in};
 use crate::event::mix;
+use crate::retail::payload::{Amounts, Discount, whole};
 use crate::retail::random::zipf_rank;
 use crate::retail::world::Volume;
 
@@ -15,26 +16,6 @@ const TIERS: [(u64, f64, u32); 5] =
 /// of 0.75: the tail is heavy.
 const SPREAD: [u32; 16] = [25, 37, 47, 56, 65, 74, 84, 94, 106, 119, 135, 155, 179, 213, 268, 404];
 const LINES_MAX: u32 = 60;
-
-/// How a promotion lowers the price of a line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Discount {
-    Percentage(i64),
-    /// Cents off each piece.
-    FixedAmount(i64),
-    /// Every second piece is free.
-    Bogo,
-}
-
-impl Discount {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Percentage(_) => "PERCENTAGE",
-            Self::FixedAmount(_) => "FIXED_AMOUNT",
-            Self::Bogo => "BOGO",
-        }
-    }
-}
 
 /// Codes and what they do.
 pub(super) const PROMOTIONS: [(&str, Discount); 6] = [
@@ -71,27 +52,6 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn gross(&self) -> i64 {
         self.unit * i64::from(self.quantity)
-    }
-}
-
-/// What a basket comes to, in cents.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Amounts {
-    #[serde(deserialize_with = "whole")]
-    pub(super) gross: i64,
-    #[serde(deserialize_with = "whole")]
-    pub(super) discount: i64,
-    #[serde(deserialize_with = "whole")]
-    pub(super) tax: i64,
-}
-
-impl Amounts {
-    pub(super) fn subtotal(&self) -> i64 {
-        self.gross - self.discount
-    }
-
-    pub(super) fn total(&self) -> i64 {
-        self.subtotal() + self.tax
     }
 }
 
@@ -146,13 +106,7 @@ impl Catalog {
             96..98 => 4,
             _ => 6,
         };
-        let gross = unit * i64::from(quantity);
-        let discount = match discount {
-            None => 0,
-            Some(Discount::Percentage(percent)) => (gross * percent + 50) / 100,
-            Some(Discount::FixedAmount(cents)) => cents.min(unit / 2) * i64::from(quantity),
-            Some(Discount::Bogo) => unit * i64::from(quantity / 2),
-        };
+        let discount = discount.map_or(0, |discount| discount.of(unit, quantity.into()));
         Line { product, quantity, unit, discount }
     }
 
@@ -169,7 +123,7 @@ impl Catalog {
         }
         // From 0 to 9.5 %, in hundredths of a percent.
         let rate = (mix(self.salt ^ u64::from(place)) % 951) as i64;
-        amounts.tax = (amounts.subtotal() * rate + 5_000) / 10_000;
+        amounts.set_tax(rate);
         amounts
     }
 

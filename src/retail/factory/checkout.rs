@@ -3,26 +3,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{Amounts, Basket, Line, PROMOTIONS};
-use super::marketing::Lead;
+use super::EventFactory;
+use super::catalog::{Basket, Line, PROMOTIONS};
 use super::memory::place_in;
-use super::{EventFactory, money};
 use crate::event::{
-    AMOUNT, AMOUNT_CENTS, CAMPAIGN_ID, CUSTOMER_ID, DECLINE_REASON, DISCOUNT_AMOUNT,
-    DISCOUNT_CENTS, DISCOUNT_TYPE, EXTENDED_PRICE, Event, Fields, GROSS_SUBTOTAL_CENTS,
-    IMPRESSION_ID, ITEM_COUNT, LINE_NUMBER, ORDER_ID, PAYMENT_METHOD, PROCESSING_TIME,
-    PROCESSING_TIME_MS, PRODUCT_COUNT, PRODUCT_ID, PRODUCT_IDS, PROMO_CODE, QUANTITY, RCP,
-    RECEIPT_ID, STATUS, STORE, STORE_ID, SUBTOTAL, SUBTOTAL_CENTS, TAX, TAX_CENTS, TENDER_TYPE,
-    TOTAL, TOTAL_CENTS, TRANSACTION_ID, TXN, Text, Timestamp, UNIT_PRICE, Value,
+    CUSTOMER_ID, DISCOUNT_AMOUNT, DISCOUNT_CENTS, DISCOUNT_TYPE, EXTENDED_PRICE, Event, ITEM_COUNT,
+    LINE_NUMBER, PRODUCT_COUNT, PRODUCT_ID, PRODUCT_IDS, PROMO_CODE, QUANTITY, RCP, RECEIPT_ID,
+    STORE, STORE_ID, TENDER_TYPE, TXN, Text, Timestamp, UNIT_PRICE, Value,
 };
-use crate::retail::enumerations::{DECLINE_REASONS, TENDERS};
+use crate::retail::enumerations::TENDERS;
 use crate::retail::event_types::EventType;
-use crate::retail::random::Random;
+use crate::retail::payload::{Amounts, IN_STORE_TENDERS, Lead, Payment, attempt, money, push_lead};
 
-/// Out of 1000 receipts, how many are paid in each of [`TENDERS`].
-const IN_STORE: [u32; 5] = [170, 380, 335, 25, 90];
-/// Out of 1000 card payments, how many are declined for each of [`DECLINE_REASONS`]; 25 in all.
-const DECLINES: [u32; 7] = [10, 4, 3, 2, 2, 2, 2];
 /// How many purchases use a promotion.
 const PROMOTED: f64 = 0.15;
 /// How many purchases follow an ad, while there are ads that lead somewhere.
@@ -68,11 +60,11 @@ impl EventFactory {
         payload.push(STORE_ID, receipt.store);
         payload.push(CUSTOMER_ID, receipt.customer);
         payload.push(RECEIPT_ID, receipt.id.clone());
-        push_amounts(payload, &receipt.amounts);
+        receipt.amounts.push_money(payload);
         payload.push(TENDER_TYPE, TENDERS[receipt.tender]);
         payload.push(ITEM_COUNT, receipt.basket.lines);
         push_lead(payload, receipt.lead.as_ref());
-        push_cents(payload, &receipt.amounts);
+        receipt.amounts.push_cents(payload);
         self.receipts.push(receipt);
         event
     }
@@ -116,7 +108,7 @@ impl EventFactory {
             order: None,
             store: Some(receipt.store),
             customer: receipt.customer,
-            tender: receipt.tender,
+            tender: TENDERS[receipt.tender],
             cents: receipt.amounts.total(),
         };
         let (trace, lead) = (receipt.trace.clone(), receipt.lead.clone());
@@ -186,24 +178,9 @@ impl EventFactory {
     /// The event of a payment, and whether it was approved. Cards are declined now and then.
     pub(super) fn pay(&mut self, payment: Payment, now: Timestamp) -> (Event, bool) {
         let mut event = self.blank(EventType::PaymentProcessed, now);
-        let method = TENDERS[payment.tender];
-        let is_card = matches!(method, "CREDIT_CARD" | "DEBIT_CARD");
-        let decline = if is_card { declined(&mut self.random) } else { None };
-        let millis = if is_card { 800..=4_000 } else { 100..=1_200 };
+        let (millis, decline) = attempt(payment.tender, &mut self.random);
         let transaction = self.id(TXN, now);
-        let payload = &mut event.payload;
-        payload.push(RECEIPT_ID, payment.receipt);
-        payload.push(ORDER_ID, payment.order);
-        payload.push(PAYMENT_METHOD, method);
-        payload.push(AMOUNT, money(payment.cents));
-        payload.push(AMOUNT_CENTS, payment.cents);
-        payload.push(TRANSACTION_ID, transaction);
-        payload.push(PROCESSING_TIME, now);
-        payload.push(PROCESSING_TIME_MS, self.random.between(*millis.start(), *millis.end()));
-        payload.push(STATUS, if decline.is_some() { "DECLINED" } else { "APPROVED" });
-        payload.push(DECLINE_REASON, decline);
-        payload.push(STORE_ID, payment.store);
-        payload.push(CUSTOMER_ID, payment.customer);
+        payment.push(&mut event.payload, now, transaction, millis, decline);
         (event, decline.is_none())
     }
 
@@ -243,53 +220,11 @@ impl EventFactory {
             customer,
             amounts: self.catalog.amounts(&basket, store),
             basket,
-            tender: self.random.pick_weighted(&IN_STORE),
+            tender: self.random.pick_weighted(&IN_STORE_TENDERS),
             lead,
             lines_told: 0,
             promotion_told: false,
             paid: false,
         }
     }
-}
-
-/// What is paid, by whom, and how.
-pub(super) struct Payment {
-    pub(super) receipt: Option<Text>,
-    pub(super) order: Option<Text>,
-    pub(super) store: Option<u32>,
-    pub(super) customer: u32,
-    /// The place in [`TENDERS`].
-    pub(super) tender: usize,
-    pub(super) cents: i64,
-}
-
-/// Why a card is declined, if it is.
-fn declined(random: &mut Random) -> Option<&'static str> {
-    let mut rest = random.below(1000);
-    for (reason, weight) in DECLINE_REASONS.iter().zip(DECLINES) {
-        if rest < weight {
-            return Some(reason);
-        }
-        rest -= weight;
-    }
-    None
-}
-
-pub(super) fn push_amounts(payload: &mut Fields, amounts: &Amounts) {
-    payload.push(SUBTOTAL, money(amounts.subtotal()));
-    payload.push(TAX, money(amounts.tax));
-    payload.push(TOTAL, money(amounts.total()));
-}
-
-pub(super) fn push_lead(payload: &mut Fields, lead: Option<&Lead>) {
-    payload.push(CAMPAIGN_ID, lead.map(|lead| lead.campaign.clone()));
-    payload.push(IMPRESSION_ID, lead.map(|lead| lead.impression.clone()));
-}
-
-pub(super) fn push_cents(payload: &mut Fields, amounts: &Amounts) {
-    payload.push(GROSS_SUBTOTAL_CENTS, amounts.gross);
-    payload.push(DISCOUNT_CENTS, amounts.discount);
-    payload.push(SUBTOTAL_CENTS, amounts.subtotal());
-    payload.push(TAX_CENTS, amounts.tax);
-    payload.push(TOTAL_CENTS, amounts.total());
 }

@@ -1,6 +1,5 @@
 //! The shop floor: entries, and the pings and zone changes of shoppers whose beacon is known.
 
-use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::EventFactory;
@@ -12,6 +11,7 @@ use crate::event::{
 use crate::retail::enumerations::ZONES;
 use crate::retail::event_types::EventType;
 use crate::retail::identity::ble_id;
+use crate::retail::payload::device_of;
 
 const ENTRANCE: usize = 0;
 const EXIT: usize = 5;
@@ -124,13 +124,4 @@ impl EventFactory {
 fn of_visit(event: &mut Event, visit: &Visit) {
     event.session_id = Some(visit.id.clone());
     event.parent_event_id.clone_from(&visit.trace);
-}
-
-/// `<prefix><store>_<ZONE>`
-fn device_of(prefix: &str, store: u32, zone: &str) -> Text {
-    let mut text = CompactString::new(prefix);
-    text.push_str(itoa::Buffer::new().format(store));
-    text.push('_');
-    text.push_str(zone);
-    Text::Plain(text)
 }

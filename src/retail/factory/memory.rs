@@ -5,15 +5,14 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::checkout::{Receipt, Sold};
 use super::floor::Visit;
-use super::marketing::Lead;
+use super::incidents::Trouble;
 use super::online::Order;
 use super::operations::{Hours, Truck};
 use super::recent::Recent;
 use super::stock::{Balance, Low};
 use super::{EventFactory, Random};
+use crate::retail::payload::Lead;
 
-/// The largest number of pieces or cents; no sum of two of them is near the end of 64 bits.
-const WHOLE_MAX: i64 = 1 << 50;
 /// The largest sequence; ids are counted on from it.
 const SEQUENCE_MAX: u64 = 1 << 62;
 
@@ -33,6 +32,7 @@ pub struct FactoryState {
     yard: Recent<Truck>,
     leads: Recent<Lead>,
     orders: Recent<Order>,
+    troubles: Recent<Trouble>,
     hours: Vec<Hours>,
 }
 
@@ -52,6 +52,7 @@ impl EventFactory {
             yard: self.yard.clone(),
             leads: self.leads.clone(),
             orders: self.orders.clone(),
+            troubles: self.troubles.clone(),
             hours: self.hours.clone(),
         }
     }
@@ -80,6 +81,7 @@ impl EventFactory {
         self.yard = state.yard;
         self.leads = state.leads;
         self.orders = state.orders;
+        self.troubles = state.troubles;
         self.hours = state.hours;
         Ok(())
     }
@@ -107,16 +109,6 @@ where
 {
     match u32::deserialize(deserializer)? {
         number if number > MAX => Err(de::Error::custom(format!("`{number}` is above {MAX}"))),
-        number => Ok(number),
-    }
-}
-
-/// A number of pieces or cents that can be added to.
-pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    match i64::deserialize(deserializer)? {
-        number if number.abs_diff(0) > WHOLE_MAX.unsigned_abs() => {
-            Err(de::Error::custom(format!("`{number}` is no number of pieces or cents")))
-        }
         number => Ok(number),
     }
 }

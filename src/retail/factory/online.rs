@@ -3,9 +3,6 @@
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::EventFactory;
-use super::catalog::Amounts;
-use super::checkout::{Payment, push_amounts, push_cents, push_lead};
-use super::marketing::Lead;
 use super::memory::place_in;
 use crate::event::{
     CUSTOMER_ID, Event, FULFILLMENT_MODE, ITEM_COUNT, NODE_ID, NODE_TYPE, ONL, ORDER_ID,
@@ -13,9 +10,8 @@ use crate::event::{
 };
 use crate::retail::enumerations::TENDERS;
 use crate::retail::event_types::EventType;
+use crate::retail::payload::{Amounts, Lead, ONLINE_TENDERS, Payment, push_lead};
 
-/// Out of 100 orders, how many are paid by each tender: cards, and some by phone.
-const ONLINE: [u32; 5] = [0, 58, 24, 0, 18];
 const MODES: [&str; 3] = ["SHIP_FROM_DC", "SHIP_FROM_STORE", "BOPIS"];
 /// Out of 100 orders, how many are fulfilled in each of the modes.
 const MODE_WEIGHTS: [u32; 3] = [60, 20, 20];
@@ -75,10 +71,10 @@ impl EventFactory {
         payload.push(NODE_TYPE, order.node_type());
         payload.push(NODE_ID, order.node);
         payload.push(ITEM_COUNT, order.lines);
-        push_amounts(payload, &order.amounts);
+        order.amounts.push_money(payload);
         payload.push(TENDER_TYPE, TENDERS[order.tender]);
         push_lead(payload, order.lead.as_ref());
-        push_cents(payload, &order.amounts);
+        order.amounts.push_cents(payload);
         self.orders.push(order);
         event
     }
@@ -136,7 +132,7 @@ impl EventFactory {
             order: Some(order.id.clone()),
             store: None,
             customer: order.customer,
-            tender: order.tender,
+            tender: TENDERS[order.tender],
             cents: order.amounts.total(),
         };
         let (mut event, approved) = self.pay(payment, now);
@@ -162,7 +158,7 @@ impl EventFactory {
             node: if mode == "SHIP_FROM_DC" { self.catalog.dc_of(store) } else { store },
             lines: basket.lines,
             amounts: self.catalog.amounts(&basket, store),
-            tender: self.random.pick_weighted(&ONLINE),
+            tender: self.random.pick_weighted(&ONLINE_TENDERS),
             lead,
             paid: false,
             picked: false,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::marketing::four_digits;
 use super::{EventFactory, Place};
 use crate::event::{
     ACTUAL_UNLOAD_DURATION, ARRIVAL_TIME, DC_ID, DEPARTURE_TIME, ESTIMATED_UNLOAD_DURATION, Event,
     OPERATION_TIME, OPERATION_TYPE, SHIP, SHIPMENT_ID, STORE_ID, TRUCK_ID, Text, Timestamp,
 };
 use crate::retail::event_types::EventType;
+use crate::retail::payload::four_digits;
 
 const FLEET_PER_DC: u32 = 24;
 const FLEET_MAX: u32 = 9_999;
@@ -112,16 +112,17 @@ impl EventFactory {
     /// A store opens that is not known to be open, if one is quickly found.
     fn store_operation(&mut self, event_type: EventType, hours: Hours, now: Timestamp) -> Event {
         let mut event = self.blank(event_type, now);
-        let mut store = 0;
+        let mut place = 0;
         for _ in 0..TRIES {
-            store = self.random.below(self.volume.stores);
-            if self.hours[store as usize] != hours {
+            place = self.random.below(self.hours.len() as u32) as usize;
+            if self.hours[place] != hours {
                 break;
             }
         }
-        self.hours[store as usize] = hours;
+        self.hours[place] = hours;
+        let store = self.store_at(place);
         let payload = &mut event.payload;
-        payload.push(STORE_ID, store + 1);
+        payload.push(STORE_ID, store);
         payload.push(OPERATION_TIME, now);
         payload.push(OPERATION_TYPE, if hours == Hours::Opened { "opened" } else { "closed" });
         event

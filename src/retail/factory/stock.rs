@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::checkout::Sold;
-use super::memory::whole;
 use super::{EventFactory, Place};
 use crate::event::{
     CURRENT_QUANTITY, DC_ID, DETECTION_TIME, Event, LAST_KNOWN_QUANTITY, PRIORITY, PRODUCT_ID,
@@ -12,6 +11,7 @@ use crate::event::{
     Text, Timestamp, mix,
 };
 use crate::retail::event_types::EventType;
+use crate::retail::payload::whole;
 
 /// How many balances are kept; a power of two.
 const SLOTS: usize = 4096;

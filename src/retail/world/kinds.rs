@@ -156,6 +156,22 @@ kinds! {
     }
 }
 
+kinds! {
+    /// What there are files of.
+    MasterKind {
+        /// Stores.
+        Stores = "stores",
+        /// Distribution centres.
+        Dcs = "dcs",
+        /// Products.
+        Products = "products",
+        /// Customers.
+        Customers = "customers",
+        /// Trucks.
+        Trucks = "trucks",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

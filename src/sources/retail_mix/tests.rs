@@ -1,9 +1,12 @@
 //! The source by itself: bursts, mix, pace, and going on from a state.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
 use crate::clock::{Clock, Speed};
+use crate::problem::{Excerpt, SourceText};
 use crate::retail::EventType;
 
 const NOON: &str = "2024-11-29T12:00:00Z";
@@ -23,7 +26,18 @@ fn clock(speed: Speed) -> Clock {
 fn bursts(settings: RetailMix, clock: Clock, seconds: f64, most: usize) -> Bursts {
     let mut cx = SourceContext::for_test(clock);
     (cx.end, cx.batch_events) = (Some(at(seconds)), most);
-    Bursts::new(Mix::new(settings, 42, TraceIds::new(42, 0)), cx)
+    let mixture = mixture(&settings);
+    Bursts::new(Mix::new(settings, mixture, 42, Shard::WHOLE, TraceIds::new(42, 0)), cx)
+}
+
+fn mixture(settings: &RetailMix) -> Mixture {
+    let Some(text) = &settings.weights else {
+        return Mixture::Fixed(settings.event_weights.clone());
+    };
+    let source = SourceText { name: "weights.rhai".to_owned(), text: text.clone() };
+    let script = Weights::compile(Excerpt::whole(Arc::new(source)));
+    let script = script.unwrap_or_else(|problems| panic!("{problems}"));
+    Mixture::scripted(script, settings.weights_interval.0)
 }
 
 async fn batches(settings: RetailMix, seconds: f64, most: usize) -> Vec<Batch> {
@@ -102,6 +116,62 @@ async fn the_mix_is_the_one_asked_for() {
     assert_mix(&asked, &serde_json::from_value(weights).unwrap());
     let default = batches(RetailMix::default(), 100.0, 256).await;
     assert_mix(&default, &EventWeights::default());
+}
+
+#[tokio::test]
+async fn shards_that_have_less_than_an_event_of_each_burst_take_turns() {
+    let shard = Shard { index: 2, count: 4 };
+    let one = settings(json!({ "burst": 1, "stores": 4 }));
+    let bursts = || {
+        let mut cx = SourceContext::for_test(clock(Speed::Max));
+        cx.end = Some(at(6.0));
+        let mixture = mixture(&one);
+        Bursts::new(Mix::new(one.clone(), mixture, 42, shard, TraceIds::new(42, 0).cell(3)), cx)
+    };
+    let whole = rest_of(&mut bursts()).await;
+    let sizes: Vec<usize> = whole.iter().map(Batch::len).collect();
+    assert_eq!(sizes, [0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0]);
+
+    let mut first = bursts();
+    for _ in 0..5 {
+        first.next().await.unwrap();
+    }
+    let mut second = bursts();
+    second.restore(&first.state()).unwrap();
+    assert_eq!(lines(&rest_of(&mut second).await), lines(&whole)[1..]);
+}
+
+#[tokio::test]
+async fn a_script_weighs_the_types_anew_in_each_interval() {
+    let script = "fn weight(event_type, ctx) {
+        if ctx.hour == 13 { return 0; }
+        switch event_type {
+            \"receipt_created\" | \"ad_impression\" => 1e307 * ctx.hour,
+            \"store_opened\" => 1,
+            _ => 0,
+        }
+    }";
+    let hourly =
+        json!({ "weights": script, "weights_interval": "1h", "emit_interval_ms": 600_000 });
+    let batches = batches(settings(hourly), 3.0 * 3600.0, 256).await;
+    let sizes: Vec<usize> = batches.iter().map(Batch::len).collect();
+    assert_eq!(sizes[..18], [[100; 6], [0; 6], [100; 6]].concat());
+    let large = [EventType::ReceiptCreated, EventType::AdImpression].map(EventType::key);
+    let mut events = batches.iter().flat_map(Batch::events);
+    assert!(events.all(|event| large.contains(&event.event_type)));
+}
+
+#[tokio::test]
+async fn the_mix_of_a_script_is_the_one_asked_for() {
+    let script = "fn weight(event_type, ctx) {
+        if event_type in [\"receipt_created\", \"ad_impression\"] { 0.3 } else { 0.02 * ctx.weekday }
+    }";
+    let scripted = batches(settings(json!({ "weights": script })), 100.0, 256).await;
+    let weight = |event_type| match event_type {
+        EventType::ReceiptCreated | EventType::AdImpression => (event_type, 0.3),
+        _ => (event_type, 0.1),
+    };
+    assert_mix(&scripted, &EventWeights::new(EventType::ALL.map(weight)).unwrap());
 }
 
 /// Chi-square against the shares; types without a share must not come at all.
@@ -194,13 +264,17 @@ proptest::proptest! {
         most in 1_usize..64,
         part in 0.0..1.1,
         realistic_hours: bool,
+        scripted: bool,
         stores in 1_u32..300,
         products in 1_u32..3_000,
     ) {
         let settings = settings(json!({
             "seed": seed, "emit_interval_ms": interval, "burst": burst,
             "realistic_hours": realistic_hours, "stores": stores, "products": products,
-            "dcs": 1 + stores / 9, "customers": 50,
+            "dcs": 1 + stores / 9, "customers": 50, "weights_interval": "7h",
+            "weights": scripted.then_some(
+                "fn weight(event_type, ctx) { if ctx.hour % 5 == 0 { 0 } else { ctx.hour } }"
+            ),
         }));
         let seconds = (interval * (1 + 3_000 / u64::from(burst))) as f64 / 1000.0;
         futures::executor::block_on(async {
@@ -260,6 +334,19 @@ fn a_state_that_does_not_fit_is_refused() {
     }
     let mut bursts = bursts(RetailMix::default(), clock(Speed::Max), 1.0, 256);
     bursts.restore(&State::of(&good)).unwrap();
+}
+
+#[test]
+fn a_state_of_another_script_is_refused() {
+    let scripted = |script: &str| {
+        let settings = settings(json!({ "weights": script }));
+        bursts(settings, clock(Speed::Max), 1.0, 256)
+    };
+    let script = "fn weight(event_type, ctx) { 1 }";
+    let state = scripted(script).state();
+    scripted(script).restore(&state).unwrap();
+    let other = scripted("fn weight(event_type, ctx) { 2 }").restore(&state).unwrap_err();
+    assert!(other.to_string().contains("the script of `weights` was changed"), "{other}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::harness::{Test, project_text};
 
-const STAGES: [&str; 5] = ["stores", "high_value", "sales", "batches", "out"];
+const STAGES: [&str; 5] = ["chain", "high_value", "rush", "batches", "out"];
 
 #[test]
 fn every_stage_and_edge_of_the_quickstart_is_drawn() {
