@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::cell::{Cell, Memory};
-use super::event_types::EventType;
 use super::ground::Ground;
 use super::reporter::Numbering;
 use super::scene::{Scene, SimulationOptions};
@@ -218,11 +217,6 @@ impl Simulation {
         let trucks = world.trucks.iter();
         let ids = ids.chain(trucks.map(|it| u64::from(it.number) << 20 | it.dc as u64));
         ids.fold(self.cells.len() as u64, |hash, id| crate::event::mix(hash ^ id))
-    }
-
-    /// Whether a type is emitted.
-    pub fn emits(&self, event_type: EventType) -> bool {
-        self.scene.options.emit.contains(event_type)
     }
 }
 

@@ -126,21 +126,18 @@ impl Cell {
     /// Takes the part of the stock out that a shortage says.
     fn take_out_stock(&mut self, number: u32, now: Millis) {
         let incident = self.scene.options.incidents[number as usize].clone();
-        let mut places: Vec<Place> = Vec::new();
-        if incident.hits_dc(&self.scene.world, self.ground.dc) {
-            places.push(Place::Dc);
+        if !incident.hits_dc(&self.scene.world, self.ground.dc) {
+            return;
         }
-        for place in places {
-            for product in 0..self.scene.world.products.len() as u32 {
-                let department = self.scene.world.products[product as usize].department;
-                if incident.department.is_some_and(|it| it != department) {
-                    continue;
-                }
-                let available = f64::from(self.available(place, product));
-                let delta = -((available * incident.severity + 0.5) as i64);
-                let movement = Movement { delta, reason: Reason::Disruption, source: None };
-                self.book(place, product, movement, Cause::default(), now);
+        for product in 0..self.scene.world.products.len() as u32 {
+            let department = self.scene.world.products[product as usize].department;
+            if incident.department.is_some_and(|it| it != department) {
+                continue;
             }
+            let available = f64::from(self.available(Place::Dc, product));
+            let delta = -((available * incident.severity + 0.5) as i64);
+            let movement = Movement { delta, reason: Reason::Disruption, source: None };
+            self.book(Place::Dc, product, movement, Cause::default(), now);
         }
     }
 

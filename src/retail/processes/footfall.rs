@@ -3,6 +3,7 @@
 //! process; an exponential wait that reaches beyond the interval is drawn anew from its end, which
 //! makes no difference, as such a wait has no memory.
 
+use super::marketing::wait;
 use crate::retail::cell::Cell;
 use crate::retail::event_types::EventType;
 use crate::retail::hours::hour_shares;
@@ -31,11 +32,7 @@ impl Cell {
         }
         let shop = &mut self.shops[store as usize];
         let until = shop.rates.until.min(last);
-        let wait = if shop.rates.entries > 0.0 {
-            shop.footfall.exponential() / shop.rates.entries
-        } else {
-            f64::INFINITY
-        };
+        let wait = wait(shop.rates.entries, &mut shop.footfall);
         shop.rates.is_entry = wait < (until - now) as f64;
         let next = if shop.rates.is_entry { now + wait as Millis } else { until };
         self.schedule.at(next, Task::Footfall(store));
@@ -52,9 +49,9 @@ impl Cell {
         let purchases = self.weight(EventType::ReceiptCreated, &moment);
         let pings = self.weight(EventType::BlePingDetected, &moment);
         let promotions = self.weight(EventType::PromotionApplied, &moment);
-        let interval = self.scene.options.rates_interval.as_millis() as Millis;
+        let until = self.next_interval(now);
         let rates = &mut self.shops[store as usize].rates;
-        rates.until = (now.div_euclid(interval) + 1) * interval;
+        rates.until = until;
         rates.entries = entries * (1.0 + SPIKE * spike) * (1.0 - STAY_AWAY * weather) * weighted;
         (rates.purchases, rates.pings, rates.promotions) = (purchases, pings, promotions);
     }
