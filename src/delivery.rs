@@ -32,7 +32,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::dead_letter::Failures;
-use crate::event::Batch;
+use crate::event::{Batch, Event};
 use crate::monitor::Account;
 use crate::retail::Random;
 use crate::spec::{BufferType, DeliverySettings};
@@ -103,7 +103,8 @@ impl Delivery {
         let Self { sink, settings, account, failures, control, clock, seed, .. } = self;
         let attempts =
             Attempts::new(sink, &settings, buffer.clone(), account, failures, control, clock);
-        let (streams, dealt) = lanes(&buffer, settings.lanes.get());
+        let (streams, dealt) =
+            lanes(&buffer, settings.lanes.get(), |event| attempts.lane_key(event));
         let lanes = streams.into_iter().zip(0..).map(|(stream, number)| {
             let backoff = Backoff::new(&settings.retry, Random::new(seed, number));
             Lane::new(&attempts, backoff).send(stream)
@@ -149,10 +150,11 @@ impl Drop for EndOfSending {
 }
 
 /// What each lane sends, and the work of dealing it out; a single lane takes what comes next.
-fn lanes(
+fn lanes<'a>(
     buffer: &Arc<dyn Buffer>,
     lanes: usize,
-) -> (Vec<BoxStream<'static, Held>>, impl Future<Output = ()>) {
+    key_of: impl Fn(&Event) -> Option<u32> + 'a,
+) -> (Vec<BoxStream<'static, Held>>, impl Future<Output = ()> + 'a) {
     let (mut streams, mut senders) = (Vec::with_capacity(lanes), Vec::new());
     if lanes == 1 {
         let next = |buffer: Arc<dyn Buffer>| async move { Some((buffer.next().await?, buffer)) };
@@ -164,5 +166,5 @@ fn lanes(
             senders.push(sender);
         }
     }
-    (streams, deal(buffer.clone(), senders))
+    (streams, deal(buffer.clone(), senders, key_of))
 }

@@ -1,5 +1,6 @@
 //! THE FLOW: YAML text -> Spec -> Plan -> Graph -> run -> drain -> Report.
 
+mod probe;
 mod replay;
 
 use std::collections::HashMap;
@@ -75,6 +76,11 @@ impl Engine {
     /// What was checked.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What was checked, to do something else with it.
+    pub fn into_plan(self) -> Plan {
+        self.plan
     }
 
     /// What does not keep it from running, but is hardly meant.

@@ -19,6 +19,8 @@ pub mod correlators;
 pub mod dead_letter;
 pub mod delivery;
 pub mod enrichers;
+#[cfg(feature = "event_hubs")]
+pub mod event_hubs;
 pub mod monitor;
 pub mod sinks;
 pub mod sources;
@@ -34,3 +36,6 @@ pub mod graph;
 pub mod runtime;
 
 pub mod engine;
+
+#[cfg(feature = "event_hubs")]
+pub mod capacity;

@@ -6,6 +6,8 @@ use crate::{batchers, correlators, enrichers, sinks, sources};
 /// Every built-in component. A new one is a file, a `mod` line and a row here.
 pub fn built_in() -> Vec<Component> {
     vec![
+        #[cfg(feature = "event_hubs")]
+        Component::of::<sources::event_hubs::EventHubsSource>(),
         Component::of::<sources::file::FileSource>(),
         Component::of::<sources::http::HttpSource>(),
         Component::of::<sources::retail::Retail>(),
@@ -19,6 +21,8 @@ pub fn built_in() -> Vec<Component> {
         Component::of::<batchers::count_or_time::CountOrTime>(),
         Component::of::<sinks::blackhole::Blackhole>(),
         Component::of::<sinks::console::Console>(),
+        #[cfg(feature = "event_hubs")]
+        Component::of::<sinks::event_hubs::EventHubsSink>(),
         Component::of::<sinks::file::FileSink>(),
         Component::of::<sinks::http::HttpSink>(),
     ]

@@ -2,5 +2,7 @@
 
 pub mod blackhole;
 pub mod console;
+#[cfg(feature = "event_hubs")]
+pub mod event_hubs;
 pub mod file;
 pub mod http;

@@ -1,5 +1,7 @@
 //! Sources: one file each.
 
+#[cfg(feature = "event_hubs")]
+pub mod event_hubs;
 pub mod file;
 pub mod http;
 mod records;

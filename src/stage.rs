@@ -48,6 +48,11 @@ pub trait Source: Send {
     fn replays(&self) -> bool {
         true
     }
+
+    /// Connects and looks, for `engine validate --probe`: takes nothing. Says what is there.
+    async fn probe(&mut self) -> Probe {
+        Probe::Nothing
+    }
 }
 
 /// An open source. It is asked only when downstream has room, and dropped between two batches to
@@ -275,10 +280,33 @@ pub trait Sink: Send + Sync {
         true
     }
 
+    /// What decides which of the delivery's lanes an event takes: those of one number take the same
+    /// one, and keep their order. Where no event of a batch has one, the batch is left whole.
+    fn lane_key(&self, event: &Event) -> Option<u32> {
+        let key = event.partition_key.as_ref()?;
+        Some(key.with_str(|key| crc32fast::hash(key.as_bytes())))
+    }
+
     /// How many bytes it has handed over so far, where it knows.
     fn bytes_sent(&self) -> u64 {
         0
     }
+
+    /// Connects and looks, for `engine validate --probe`: hands nothing over. Says what is there.
+    async fn probe(&self) -> Probe {
+        Probe::Nothing
+    }
+}
+
+/// What there is to be found where a stage connects to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It does not connect to anything, or there is no way to look without handing something over.
+    Nothing,
+    /// It is there, and this is what it is.
+    Found(String),
+    /// It is not, or it does not let us in.
+    Missing(String),
 }
 
 /// What became of a batch.
@@ -342,6 +370,14 @@ impl Refusal {
         self
     }
 }
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.failure.reason)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// Why a stage cannot go on at all. It fails the run.
 #[derive(Clone, Debug, PartialEq, Eq)]

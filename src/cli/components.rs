@@ -112,7 +112,8 @@ impl<'a> Reader<'a> {
             return joined(&values.map(as_yaml).collect::<Vec<_>>());
         }
         let mut parts: Vec<String> = Vec::new();
-        for case in cases(schema) {
+        for case in cases(schema).filter(|case| case.get("type").is_none_or(|name| name != "null"))
+        {
             let part = self.takes(case);
             if part != "null" && !parts.contains(&part) {
                 parts.push(part);

@@ -1,6 +1,7 @@
 //! `engine new`: a pipeline to begin with, or the one that a generator's `config.json` describes.
 
 mod config;
+mod env_file;
 mod starter;
 
 use std::fs::OpenOptions;
@@ -9,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use engine::engine::Engine;
-use engine::problem::{Problem, Problems};
+use engine::problem::{Problem, Problems, Severity};
 use engine::registry::built_in;
-use engine::spec::{Document, Environment};
+use engine::spec::{Document, Environment, Secret};
 
 use self::config::Config;
+use self::starter::CONNECTION_STRING_VARIABLE;
 use super::{CommandError, CommandResult, Exit, terminal};
 
 /// What to write.
@@ -42,12 +44,20 @@ pub(super) fn new(arguments: &NewArguments) -> CommandResult {
         None => Config::default(),
     };
     let yaml = starter::pipeline(&name, &path, &config);
-    check(&path, &yaml)?;
+    let mut remarks = check(&path, &yaml, config.connection_string.as_ref())?;
     write(&path, &yaml, arguments.force)?;
-    if !config.remarks.is_empty() {
-        terminal::report(&config.remarks);
+    let env_file = path.with_file_name(".env");
+    if let Some(connection_string) = &config.connection_string {
+        remarks.append(keep_secret(&env_file, connection_string)?);
     }
-    terminal::note(&next_steps(&path));
+    remarks.append(config.remarks);
+    if !remarks.is_empty() {
+        terminal::report(&remarks);
+    }
+    terminal::note(&match config.connection_string {
+        Some(_) => next_steps_with_hub(&path, &env_file),
+        None => next_steps(&path),
+    });
     Ok(Exit::Done)
 }
 
@@ -62,11 +72,54 @@ fn file_path(name: &Path) -> PathBuf {
     path.into()
 }
 
-/// A value from a configuration may be one that no pipeline takes.
-fn check(path: &Path, yaml: &str) -> Result<(), Problems> {
+/// A value from a configuration may be one that no pipeline takes. A connection string is not in
+/// the pipeline, so one that is wrong can be mended later: what is wrong with it is a warning.
+fn check(
+    path: &Path,
+    yaml: &str,
+    connection_string: Option<&Secret>,
+) -> Result<Problems, Problems> {
     let name = path.display().to_string();
-    let document = Document::parse(&name, yaml, ".", &Environment::default())?;
-    Engine::new(document, &built_in()).map(|_| ())
+    let check_with = |connection_string: &str| {
+        let mut environment = Environment::default();
+        environment.set(CONNECTION_STRING_VARIABLE, connection_string);
+        let document = Document::parse(&name, yaml, ".", &environment)?;
+        Engine::new(document, &built_in()).map(|_| ())
+    };
+    let Some(connection_string) = connection_string else {
+        return check_with("").map(|()| Problems::default());
+    };
+    let Err(mut problems) = check_with(connection_string.reveal()) else {
+        return Ok(Problems::default());
+    };
+    check_with(ANY_CONNECTION_STRING)?;
+    problems.0.iter_mut().for_each(|problem| problem.severity = Severity::Warning);
+    Ok(problems)
+}
+
+/// One that nothing is wrong with, of a namespace that does not exist.
+const ANY_CONNECTION_STRING: &str = "Endpoint=sb://any.servicebus.windows.net/;\
+     SharedAccessKeyName=any;SharedAccessKey=YW55";
+
+/// Puts the connection string into the environment file. Returns what there is to say about it.
+fn keep_secret(env_file: &Path, connection_string: &Secret) -> Result<Problems, CommandError> {
+    let name = CONNECTION_STRING_VARIABLE;
+    let shown = env_file.display();
+    let added = env_file::add(env_file, name, connection_string.reveal()).map_err(|error| {
+        let problem = Problem::error(format!("cannot write `{shown}`: {error}"));
+        let help = format!("set `{name}` to the connection string when the pipeline runs");
+        CommandError::Failed(problem.help(help).into())
+    })?;
+    let mut remarks = Problems::default();
+    if added == env_file::Added::Kept {
+        let remark = Problem::warning(format!("`{name}` is in `{shown}` already, and was kept"));
+        remarks.push(remark.help("take that line out and begin again to have the other one"));
+    }
+    if env_file::is_open_to_others(env_file) {
+        let remark = Problem::warning(format!("`{shown}` holds a secret, and others may read it"));
+        remarks.push(remark.help(format!("keep it to yourself with `chmod 600 {shown}`")));
+    }
+    Ok(remarks)
 }
 
 fn write(path: &Path, yaml: &str, force: bool) -> Result<(), CommandError> {
@@ -96,5 +149,16 @@ fn next_steps(path: &Path) -> String {
          Run an hour of it, quickly:  engine run {file} --duration 1h --speed max > events.ndjson\n\
          Check it after a change:     engine validate {file}\n\
          See what else there is:      engine list"
+    )
+}
+
+fn next_steps_with_hub(path: &Path, env_file: &Path) -> String {
+    let (file, env) = (path.display(), env_file.display());
+    format!(
+        "wrote {file}; its connection string is in {env}, which does not belong in a repository\n\n\
+         Look at some events of it:   engine run {file} --env-file {env} --sample 20\n\
+         See what a hub has to take:  engine validate {file} --env-file {env} --capacity\n\
+         Run it:                      engine run {file} --env-file {env}\n\
+         Check it after a change:     engine validate {file} --env-file {env}"
     )
 }

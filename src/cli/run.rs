@@ -19,6 +19,8 @@ use engine::runtime::Report;
 use engine::spec::SpecDuration;
 
 pub(super) use self::signals::heed;
+#[cfg(feature = "event_hubs")]
+pub(super) use self::summary::{number, span};
 
 use self::progress::Progress;
 use self::report_file::ReportFile;

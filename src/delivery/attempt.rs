@@ -11,7 +11,7 @@ use super::unsent::{Unsent, keep_undelivered};
 use crate::clock::Clock;
 use crate::control::{Control, Phase};
 use crate::dead_letter::Failures;
-use crate::event::{Batch, Timestamp};
+use crate::event::{Batch, Event, Timestamp};
 use crate::failure::Failure;
 use crate::monitor::Account;
 use crate::spec::{DeliverySettings, OnExhausted};
@@ -138,6 +138,11 @@ impl Attempts {
     fn break_off(&self, error: &str) {
         self.account.break_off(error);
         self.control.fail(format!("sink `{}`: {error}", self.account.stage));
+    }
+
+    /// What decides which lane an event takes.
+    pub(super) fn lane_key(&self, event: &Event) -> Option<u32> {
+        self.sink.lane_key(event)
     }
 
     /// What to do with events now.
@@ -294,12 +299,16 @@ impl Attempts {
 /// Whether the receiver is there: it took something, or said that it never will.
 fn is_answer(outcome: &Outcome, events: usize) -> bool {
     match outcome {
-        Outcome::Delivered | Outcome::Partly { .. } | Outcome::Closed => true,
-        Outcome::Except(failed) => {
-            failed.len() < events || !failed.iter().all(|(_, refusal)| is_transient(refusal))
-        }
+        Outcome::Delivered | Outcome::Closed => true,
+        Outcome::Partly { decided, failed } => is_one_of(*decided, failed),
+        Outcome::Except(failed) => is_one_of(events, failed),
         Outcome::Refused(refusal) => !is_transient(refusal),
     }
+}
+
+/// Of so many events, one was taken, or will never be.
+fn is_one_of(events: usize, failed: &[(usize, Refusal)]) -> bool {
+    failed.len() < events || !failed.iter().all(|(_, refusal)| is_transient(refusal))
 }
 
 /// The refusal of each event, where it has one.

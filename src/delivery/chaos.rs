@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Clock;
-use crate::event::Batch;
+use crate::event::{Batch, Event};
 use crate::retail::Random;
 use crate::script::seed_of;
 use crate::spec::ChaosSettings;
-use crate::stage::{Outcome, Refusal, Sink, StageError};
+use crate::stage::{Outcome, Probe, Refusal, Sink, StageError};
 
 /// A sink with faults.
 pub struct Chaos {
@@ -171,8 +171,16 @@ impl Sink for Chaos {
         self.sink.times_out()
     }
 
+    fn lane_key(&self, event: &Event) -> Option<u32> {
+        self.sink.lane_key(event)
+    }
+
     fn bytes_sent(&self) -> u64 {
         self.sink.bytes_sent()
+    }
+
+    async fn probe(&self) -> Probe {
+        self.sink.probe().await
     }
 }
 

@@ -64,36 +64,82 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Deals a buffer's batches out over lanes.
-pub(super) async fn deal(buffer: Arc<dyn Buffer>, lanes: Vec<mpsc::Sender<Held>>) {
+/// Deals a buffer's batches out over lanes. What the sink wants to keep in order goes the same
+/// way; a batch in which nothing is stays whole, and each lane has its turn.
+pub(super) async fn deal(
+    buffer: Arc<dyn Buffer>,
+    lanes: Vec<mpsc::Sender<Held>>,
+    key_of: impl Fn(&Event) -> Option<u32>,
+) {
     if lanes.is_empty() {
         return;
     }
+    let mut turn = 0;
     while let Some(held) = buffer.next().await {
-        let receipt = held.receipt;
-        for (lane, batch) in lanes.iter().zip(split(held.batch, lanes.len())) {
-            if !batch.is_empty() {
-                // A lane ends after this, never before.
-                let _ = lane.send(Held { batch, receipt }).await;
-            }
+        let Held { batch, receipt } = held;
+        for (lane, batch) in shared_out(batch, lanes.len(), &mut turn, &key_of) {
+            // A lane ends after this, never before.
+            let _ = lanes[lane].send(Held { batch, receipt }).await;
         }
     }
 }
 
-/// A part of the batch for each lane.
-fn split(batch: Batch, lanes: usize) -> Vec<Batch> {
+/// The parts of a batch, with the lane of each.
+fn shared_out(
+    batch: Batch,
+    lanes: usize,
+    turn: &mut usize,
+    key_of: &impl Fn(&Event) -> Option<u32>,
+) -> Vec<(usize, Batch)> {
+    let keys: Vec<Option<u32>> = batch.events().iter().map(key_of).collect();
+    let unkeyed = *turn;
+    if keys.contains(&None) {
+        *turn = (unkeyed + 1) % lanes;
+    }
+    if keys.iter().all(Option::is_none) {
+        return vec![(unkeyed, batch)];
+    }
     let watermark = batch.watermark();
     let (events, tokens) = batch.into_parts();
     let mut parts: Vec<BatchBuilder> = (0..lanes).map(|_| BatchBuilder::default()).collect();
-    for event in events {
-        parts[lane_of(&event, lanes)].push(event, &tokens);
+    for (event, key) in events.into_iter().zip(keys) {
+        let lane = key.map_or(unkeyed, |key| key as usize % lanes);
+        parts[lane].push(event, &tokens);
     }
-    parts.into_iter().map(|part| part.finish(watermark)).collect()
+    let parts = parts.into_iter().map(|part| part.finish(watermark)).enumerate();
+    parts.filter(|(_, part)| !part.is_empty()).collect()
 }
 
-/// By the partition key, so that its events keep their order; where there is none nothing asks for
-/// an order, and the trace id spreads them. The same in every process.
-fn lane_of(event: &Event, lanes: usize) -> usize {
-    let key = event.partition_key.as_ref().unwrap_or(&event.trace_id);
-    key.with_str(|key| crc32fast::hash(key.as_bytes())) as usize % lanes
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Key, Text, Timestamp};
+
+    fn batch(keys: &[Option<u32>]) -> Batch {
+        let events = keys.iter().map(|key| {
+            let mut event = Event::new(Key::intern("x").unwrap(), Text::default(), Timestamp::MIN);
+            event.partition_key = key.map(|key| Text::from(key.to_string().as_str()));
+            event
+        });
+        Batch::new(events.collect(), Timestamp::MIN, None)
+    }
+
+    fn key_of(event: &Event) -> Option<u32> {
+        event.partition_key.as_ref().map(|key| key.with_str(|key| key.parse().unwrap()))
+    }
+
+    fn lanes(keys: &[Option<u32>], turn: &mut usize) -> Vec<(usize, usize)> {
+        let parts = shared_out(batch(keys), 3, turn, &key_of);
+        parts.into_iter().map(|(lane, part)| (lane, part.len())).collect()
+    }
+
+    #[test]
+    fn a_key_has_its_lane_and_what_has_none_takes_turns_in_whole_batches() {
+        let mut turn = 0;
+        assert_eq!(lanes(&[Some(4), Some(1), Some(2), Some(4)], &mut turn), [(1, 3), (2, 1)]);
+        assert_eq!(lanes(&[None, None], &mut turn), [(0, 2)]);
+        assert_eq!(lanes(&[None; 5], &mut turn), [(1, 5)]);
+        assert_eq!(lanes(&[None, Some(0)], &mut turn), [(0, 1), (2, 1)]);
+        assert_eq!(lanes(&[None], &mut turn), [(0, 1)]);
+    }
 }

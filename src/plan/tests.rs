@@ -254,6 +254,16 @@ fn secrets_never_show_in_a_problem() {
 }
 
 #[test]
+fn a_new_key_makes_no_new_stage_and_another_setting_does() {
+    let fingerprint = |settings: &str| {
+        let (plan, _) = plan(&with(settings)).unwrap();
+        plan.fingerprint(&plan.stages[0])
+    };
+    assert_eq!(fingerprint("token: one"), fingerprint("token: two"));
+    assert_ne!(fingerprint("token: one, burst: 10"), fingerprint("token: one, burst: 20"));
+}
+
+#[test]
 fn kinds_are_told_apart() {
     let yaml = "sources: { a: { type: filter } }\nsinks: { b: { type: blackhol, inputs: [a] } }\n";
     assert_eq!(

@@ -14,13 +14,18 @@ const MASK: &str = "***";
 impl Document {
     /// The spec with includes, variables and edits in their places, as YAML; secrets are `***`.
     pub fn render_effective(&self) -> String {
+        serde_saphyr::to_string(&self.masked_value("")).unwrap_or_default()
+    }
+
+    /// The value at a pointer, with `***` for what is secret; null where there is none.
+    pub fn masked_value(&self, pointer: &str) -> Value {
         let mut value = self.root.value();
         for pointer in self.all_secrets() {
             if let Some(secret) = value.pointer_mut(&pointer).filter(|value| !value.is_null()) {
                 *secret = MASK.into();
             }
         }
-        serde_saphyr::to_string(&value).unwrap_or_default()
+        value.pointer_mut(pointer).map(Value::take).unwrap_or_default()
     }
 
     /// Marks a value as one that is never shown, and blots it out where it is written: every place
@@ -28,6 +33,21 @@ impl Document {
     pub fn mark_secret(&mut self, pointer: &str) {
         if self.secrets.insert(pointer.to_owned()) {
             self.blot_out(pointer);
+        }
+    }
+
+    /// The same for everything that reads like a connection string of Azure, wherever it stands: under
+    /// a misspelt key, no schema calls it secret.
+    pub fn mark_connection_strings(&mut self) {
+        let mut found = Vec::new();
+        self.root.clone().for_each_leaf("", &mut |pointer, leaf, _| {
+            let text = leaf.value.as_str().unwrap_or_default().to_ascii_lowercase();
+            if text.contains("sharedaccesskey=") || text.contains("sharedaccesssignature=") {
+                found.push(pointer.to_owned());
+            }
+        });
+        for pointer in found {
+            self.mark_secret(&pointer);
         }
     }
 
@@ -120,6 +140,21 @@ mod tests {
 
     fn parse(yaml: &str) -> Document {
         Document::parse("a.yaml", yaml, "", &Environment::default()).unwrap()
+    }
+
+    #[test]
+    fn what_reads_like_a_connection_string_is_masked_wherever_it_stands() {
+        let mut document = parse(
+            "a: { conection_string: \"Endpoint=sb://h/;SharedAccessKeyName=a;SharedAccessKey=c2VjcmV0\" }\n\
+             b: [\"sharedaccesskey=c2VjcmV0\", plain]\n",
+        );
+        document.mark_connection_strings();
+        let effective = document.render_effective();
+        assert!(!effective.contains("c2VjcmV0") && effective.contains("plain"), "{effective}");
+        let problem =
+            Problem::error("unknown setting").at(document.key_place("/a/conection_string"));
+        let text = crate::problem::Problems::from(problem).render(false);
+        assert!(text.contains("conection_string: ***") && !text.contains("c2VjcmV0"), "{text}");
     }
 
     #[test]

@@ -8,13 +8,13 @@ const FLOORS: &[&[&str]] = &[
     &["event"],
     &["clock", "control", "failure", "kind", "problem", "retail"],
     &["spec", "script"],
-    &["monitor", "dead_letter", "state", "checkpoint", "stage", "component"],
+    &["monitor", "dead_letter", "state", "checkpoint", "stage", "component", "event_hubs"],
     &["sources", "enrichers", "correlators", "batchers", "sinks", "delivery"],
     &["registry"],
     &["plan"],
     &["graph"],
     &["runtime"],
-    &["engine"],
+    &["engine", "capacity"],
     &["cli", "main"],
 ];
 

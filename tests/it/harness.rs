@@ -142,6 +142,11 @@ impl Ended {
         self
     }
 
+    /// All that it printed, on both streams.
+    pub(crate) fn printed(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+
     /// Checks that neither stream has a text.
     #[track_caller]
     pub(crate) fn never_says(self, text: &str) -> Self {

@@ -4,6 +4,10 @@ mod command_line;
 mod contributing;
 mod dlq;
 mod event_factory;
+#[cfg(feature = "event_hubs")]
+mod event_hubs;
+#[cfg(feature = "event_hubs")]
+mod event_hubs_source;
 mod event_schemas;
 mod fakes;
 mod faults;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use engine::problem::{Problem, Problems, did_you_mean};
-use engine::spec::{Document, Environment};
+use engine::spec::{Document, Environment, Secret};
 use serde_json::Value;
 
 /// What was read from a configuration.
@@ -18,6 +18,10 @@ pub(super) struct Config {
     pub(super) batcher: BTreeMap<&'static str, u64>,
     /// Settings of the sink's delivery, by their block and name.
     pub(super) delivery: BTreeMap<&'static str, BTreeMap<&'static str, Value>>,
+    /// The connection string of a namespace of Event Hubs.
+    pub(super) connection_string: Option<Secret>,
+    /// The event hub.
+    pub(super) hub: Option<String>,
     /// Whether events that fail are not kept.
     pub(super) dead_letters_off: bool,
     /// What has no place in a pipeline, and what is not known.
@@ -35,10 +39,12 @@ enum Becomes {
     Delivery(&'static str, &'static str, Type),
     /// Whether dead letters are kept.
     DeadLetters,
+    /// A variable of the environment, since its value is not to be shown.
+    ConnectionString,
+    /// The sink's hub.
+    Hub,
     /// Nothing yet; why.
     Nothing(&'static str),
-    /// Nothing, and its value is not to be shown.
-    Secret(&'static str),
 }
 
 /// What a value has to be.
@@ -48,6 +54,9 @@ enum Type {
     Number,
     Flag,
 }
+
+const CONNECTION_STRING: &str = "/realtime/azure_connection_string";
+const HUB: &str = "/stream/hub";
 
 /// Every key that a configuration may have.
 const KEYS: [(&str, Becomes); 19] = [
@@ -63,14 +72,8 @@ const KEYS: [(&str, Becomes); 19] = [
     ("/realtime/max_batch_size", Becomes::Batcher("max_batch_size")),
     ("/realtime/batch_timeout_ms", Becomes::Batcher("batch_timeout_ms")),
     ("/realtime/enable_dead_letter_queue", Becomes::DeadLetters),
-    (
-        "/realtime/azure_connection_string",
-        Becomes::Secret("there is no `event_hubs` sink in this version: events go to the console"),
-    ),
-    (
-        "/stream/hub",
-        Becomes::Nothing("there is no `event_hubs` sink in this version: events go to the console"),
-    ),
+    (CONNECTION_STRING, Becomes::ConnectionString),
+    (HUB, Becomes::Hub),
     ("/realtime/retry_attempts", Becomes::Delivery("retry", "attempts", Type::Whole)),
     (
         "/realtime/backoff_multiplier",
@@ -93,11 +96,8 @@ impl Config {
     pub(super) fn read(path: &Path) -> Result<Self, Problems> {
         // JSON is YAML, so every key has its place. Variables are none of its business.
         let mut document = Document::read(path, &Environment::default())?;
-        for (pointer, becomes) in KEYS {
-            if matches!(becomes, Becomes::Secret(_)) {
-                document.mark_secret(pointer);
-            }
-        }
+        document.mark_secret(CONNECTION_STRING);
+        document.mark_connection_strings();
         let mut config = Self { is_read: true, ..Self::default() };
         let mut wrong = Problems::default();
         for pointer in leaves(&document.value("")) {
@@ -107,7 +107,29 @@ impl Config {
                 Err(problem) => wrong.push(problem),
             }
         }
+        config.check_sink(&document);
         if wrong.is_empty() { Ok(config) } else { Err(wrong) }
+    }
+
+    /// Without a connection string, or without Event Hubs in this build, events go to the console.
+    fn check_sink(&mut self, document: &Document) {
+        let why = if cfg!(feature = "event_hubs") {
+            "without a connection string events go to the console"
+        } else {
+            "this build has no `event_hubs` sink: events go to the console"
+        };
+        let mut remark = |key: &str, what: &str| {
+            let remark = Problem::warning(format!("`{}` {what}", key_of(key)));
+            self.remarks.push(remark.at(document.key_place(key)).help(why));
+        };
+        if !cfg!(feature = "event_hubs") && self.connection_string.take().is_some() {
+            remark(CONNECTION_STRING, "was left out");
+        } else if self.connection_string.is_none() && document.contains(CONNECTION_STRING) {
+            remark(CONNECTION_STRING, "is empty");
+        }
+        if self.connection_string.is_none() && self.hub.take().is_some() {
+            remark(HUB, "has no place in the pipeline");
+        }
     }
 
     fn take(&mut self, document: &Document, pointer: &str) -> Result<Option<Problem>, Problem> {
@@ -139,17 +161,16 @@ impl Config {
             Becomes::DeadLetters => {
                 self.dead_letters_off = typed(document, pointer, value, Type::Flag)? == false;
             }
+            Becomes::ConnectionString => {
+                let text = text(document, pointer, &value)?;
+                self.connection_string = Some(text).filter(|it| !it.is_empty()).map(Secret::new);
+            }
+            Becomes::Hub => {
+                self.hub = Some(text(document, pointer, &value)?).filter(|hub| !hub.is_empty());
+            }
             Becomes::Nothing(why) => {
                 let remark = Problem::warning(format!("`{key}` has no place in the pipeline yet"));
                 return Ok(Some(remark.at(document.key_place(pointer)).help(why)));
-            }
-            Becomes::Secret(why) => {
-                let remark = Problem::warning(format!("`{key}` was left out: it is a secret"));
-                let remark = remark.at(document.key_place(pointer));
-                return Ok(Some(remark.help(format!(
-                    "{why}; keep it in an environment file, as \
-                     `AZURE_EVENTHUB_CONNECTION_STRING=...`"
-                ))));
             }
         }
         Ok(None)
@@ -176,6 +197,18 @@ fn whole_number(document: &Document, pointer: &str, value: &Value) -> Result<u64
         Problem::error(format!("`{}` is not a whole number", key_of(pointer)))
             .at(document.place(pointer))
     })
+}
+
+/// A text without the space round it; null is none.
+fn text(document: &Document, pointer: &str, value: &Value) -> Result<String, Problem> {
+    match value {
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Null => Ok(String::new()),
+        _ => {
+            Err(Problem::error(format!("`{}` is no text", key_of(pointer)))
+                .at(document.place(pointer)))
+        }
+    }
 }
 
 fn unknown(document: &Document, pointer: &str) -> Problem {

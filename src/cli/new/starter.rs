@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 
+/// The variable that holds the connection string.
+pub(super) const CONNECTION_STRING_VARIABLE: &str = "AZURE_EVENTHUB_CONNECTION_STRING";
+
 /// How many folders above the file may hold `schemas/`.
 const FOLDERS_UP: usize = 3;
 
@@ -51,14 +54,11 @@ batchers:
       max_batch_size: {size}
       batch_timeout_ms: {timeout}
 
-sinks:
-  out:
-    type: console               # pretty on a terminal, one JSON object a line into a pipe
-    inputs: [batches]
 ",
         size = batcher("max_batch_size", 256),
         timeout = batcher("batch_timeout_ms", 1000),
     );
+    sink(&mut yaml, config);
     if !config.delivery.is_empty() {
         yaml.push_str("    delivery:\n");
     }
@@ -73,6 +73,35 @@ sinks:
         );
     }
     yaml
+}
+
+/// Where the events go. A connection string is a secret, so only its variable is named.
+fn sink(yaml: &mut String, config: &Config) {
+    if config.connection_string.is_none() {
+        yaml.push_str(
+            "\
+sinks:
+  out:
+    type: console               # pretty on a terminal, one JSON object a line into a pipe
+    inputs: [batches]
+",
+        );
+        return;
+    }
+    let _ = write!(
+        yaml,
+        "\
+sinks:
+  hub:
+    type: event_hubs            # `engine describe event_hubs` explains it
+    inputs: [batches]
+    with:
+      connection_string: ${{{CONNECTION_STRING_VARIABLE}}}
+",
+    );
+    if let Some(hub) = &config.hub {
+        let _ = writeln!(yaml, "      hub: {}", scalar(hub));
+    }
 }
 
 /// The source of those who begin: a small chain, on a day that is worth a look.

@@ -274,7 +274,7 @@ fn delivery(sink: &StageStatistics) -> String {
 }
 
 /// `21 204`
-pub(super) fn number(count: u64) -> String {
+pub(in crate::cli) fn number(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -287,7 +287,7 @@ pub(super) fn number(count: u64) -> String {
 }
 
 /// `12 ms`, `1.2 s`, `2m 05s`, `1h 02m`, `3d 04h`
-pub(super) fn span(duration: Duration) -> String {
+pub(in crate::cli) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 86_400, seconds / 3600, seconds / 60) {
         (0, 0, 0) if seconds == 0 => format!("{} ms", duration.as_millis()),

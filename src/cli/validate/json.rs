@@ -3,9 +3,14 @@
 use engine::problem::{Place, Problem, Problems};
 use serde_json::{Value, json};
 
-/// The array.
+/// The array as text.
 pub(super) fn render(problems: &Problems) -> String {
-    format!("{:#}", problems.0.iter().map(object).collect::<Value>())
+    format!("{:#}", array(problems))
+}
+
+/// The array.
+pub(super) fn array(problems: &Problems) -> Value {
+    problems.0.iter().map(object).collect()
 }
 
 fn object(problem: &Problem) -> Value {

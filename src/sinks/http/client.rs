@@ -10,7 +10,7 @@ use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url};
 
 use super::Auth;
 use super::answer::Answer;
-use crate::stage::{Refusal, StageError};
+use crate::stage::{Probe, Refusal, StageError};
 
 /// How much of an answer is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -67,6 +67,23 @@ impl Receiver {
         let sent = self.request(client, parcel).send().await;
         let response = sent.map_err(|error| self.refusal(&error))?;
         self.read(response).await.map_err(|error| self.refusal(&error))
+    }
+
+    /// Whether somebody listens there. A request could mean something to the receiver, so there is
+    /// none.
+    pub(super) async fn probe(&self) -> Probe {
+        let origin = &self.origin;
+        let (Some(host), Some(port)) = (self.url.host_str(), self.url.port_or_known_default())
+        else {
+            return Probe::Nothing;
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let connecting = tokio::net::TcpStream::connect((host, port));
+        match tokio::time::timeout(self.connect_timeout, connecting).await {
+            Ok(Ok(_)) => Probe::Found(format!("`{origin}` takes connections")),
+            Ok(Err(error)) => Probe::Missing(format!("`{origin}`: {error}")),
+            Err(_) => Probe::Missing(format!("`{origin}` does not answer")),
+        }
     }
 
     fn request(&self, client: &Client, parcel: Parcel) -> RequestBuilder {

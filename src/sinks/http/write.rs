@@ -12,7 +12,7 @@ use super::body::{Lines, idempotency_key, packed};
 use super::client::{Parcel, Receiver};
 use super::{BodyFormat, Compression, HttpSink};
 use crate::event::Batch;
-use crate::stage::{Outcome, Refusal, Retry, Sink, StageError};
+use crate::stage::{Outcome, Probe, Refusal, Retry, Sink, StageError};
 
 /// Writes batches to a receiver.
 pub(super) struct HttpWriter {
@@ -137,6 +137,10 @@ impl Sink for HttpWriter {
 
     fn wants_batches(&self) -> bool {
         true
+    }
+
+    async fn probe(&self) -> Probe {
+        self.receiver.probe().await
     }
 
     fn bytes_sent(&self) -> u64 {

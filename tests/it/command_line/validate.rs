@@ -73,3 +73,63 @@ fn problems_can_be_annotations() {
         .prints("::error file=wrong.yaml,line=5,col=")
         .prints_lines(2);
 }
+
+/// Twenty stores' events to a hub, at sixty times the pace of event time.
+#[cfg(feature = "event_hubs")]
+const TO_A_HUB: &str = "\
+clock: { start: 2024-11-29T10:00:00Z, speed: 60 }
+sources:
+  stores: { type: retail_mix, with: { stores: 20 } }
+  hook: { type: http, with: { listen: \"127.0.0.1:0\" } }
+sinks:
+  hub:
+    type: event_hubs
+    inputs: [stores]
+    with: { namespace: contoso.servicebus.windows.net, entra: {}, hub: retail-events }
+  hooked:
+    type: event_hubs
+    inputs: [hook]
+    with: { namespace: contoso.servicebus.windows.net, entra: {}, hub: hooked }
+";
+
+#[cfg(feature = "event_hubs")]
+fn capacity(arguments: &[&str]) -> Ended {
+    let arguments: Vec<_> =
+        ["validate", "hub.yaml", "--capacity", "--over", "10m"].iter().chain(arguments).collect();
+    let arguments: Vec<_> = arguments.into_iter().copied().collect();
+    Test::new(&arguments).file("hub.yaml", TO_A_HUB).file("shop.yaml", SHOP).run()
+}
+
+#[cfg(feature = "event_hubs")]
+#[test]
+fn capacity_is_predicted_without_a_hub() {
+    // 200 events a second of event time.
+    capacity(&[])
+        .exits(0)
+        .prints("assumed 4 partitions in each hub, at speed 60")
+        .prints("12 000")
+        .prints("throughput units")
+        .prints("times the even share of 25.0 %")
+        .prints("what `hook` will give")
+        .prints("add up those of the sinks that share one");
+    capacity(&["--set", "clock.speed=max"]).exits(0).prints("as fast as the hub takes it");
+    capacity(&["shop.yaml"]).exits(0).prints("There is no `event_hubs` sink");
+    capacity(&["--format", "sarif"]).exits(2).says("`--capacity` goes with");
+    Test::new(&["validate", "x.yaml", "--partitions", "8"]).run().exits(2).says("--capacity");
+}
+
+#[cfg(feature = "event_hubs")]
+#[test]
+fn capacity_can_be_json() {
+    let json = capacity(&["--partitions", "8", "--format", "json"]).exits(0).json();
+    assert_eq!(json["problems"], serde_json::json!([]));
+    let prediction = &json["capacity"][0];
+    assert_eq!((&prediction["file"], &prediction["speed"]), (&"hub.yaml".into(), &60.0.into()));
+    let measured = &prediction["sinks"][0]["measured"];
+    assert_eq!(measured["partition_shares"].as_array().unwrap().len(), 8);
+    let typical = &measured["typical"];
+    assert!((typical["events_a_second"].as_f64().unwrap() - 12_000.0).abs() < 100.0, "{typical}");
+    assert!(typical["throughput_units"].as_u64().unwrap() >= 12);
+    assert_eq!(prediction["sinks"][1]["unknown_sources"], serde_json::json!(["hook"]));
+    assert!(prediction["sinks"][1]["measured"].is_null());
+}
