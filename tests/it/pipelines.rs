@@ -1,5 +1,7 @@
 //! Every pipeline that we ship runs, its events keep the contract, and its rules do something.
 
+#[cfg(feature = "event_hubs")]
+mod event_hubs;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +71,12 @@ fn assert_caused(events: &[Value], derived: &[&Value]) {
 
 #[test]
 fn every_pipeline_has_a_test_here() {
-    let tests = [include_str!("pipelines.rs"), include_str!("pipelines/world.rs")].concat();
+    let tests = [
+        include_str!("pipelines.rs"),
+        include_str!("pipelines/event_hubs.rs"),
+        include_str!("pipelines/world.rs"),
+    ]
+    .concat();
     for path in shipped() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let runs = [format!("output(\"{name}\""), format!("join(\"pipelines/{name}.yaml\")")];

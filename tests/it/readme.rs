@@ -47,7 +47,10 @@ fn every_command_of_the_readme_does_what_it_says() {
     let commands: Vec<&str> = blocks("console").into_iter().flat_map(str::lines).collect();
     assert!(commands.contains(&"cargo test"), "the README says how to test");
     let mut ran = 0;
-    for command in commands.iter().filter_map(|line| line.strip_prefix("engine ")) {
+    // A build without Event Hubs predicts nothing for it.
+    let is_there = |command: &&str| cfg!(feature = "event_hubs") || !command.contains("--capacity");
+    let of_engine = commands.iter().filter_map(|line| line.strip_prefix("engine "));
+    for command in of_engine.filter(is_there) {
         if command == "validate morning.yaml" {
             add_the_rule(&folder.path().join("morning.yaml"));
         }
