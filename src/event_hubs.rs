@@ -29,4 +29,3 @@ pub use figures::EventHubsStatistics;
 pub use messages::Partitioning;
 pub use settings::{AccessSettings, Transport};
 pub(crate) use thread::run_apart;
-pub use thread::wait_for_threads;

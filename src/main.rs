@@ -8,8 +8,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let code = cli::main(std::env::args_os());
-    #[cfg(feature = "event_hubs")]
-    engine::event_hubs::wait_for_threads();
     // Leaves at once: a thread that still waits, for a line of stdin perhaps, holds nobody up.
     std::process::exit(code);
 }
