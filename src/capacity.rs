@@ -19,7 +19,7 @@ use crate::clock::{Clock, Speed};
 use crate::control::Control;
 use crate::dead_letter::DeadLetters;
 use crate::event::Timestamp;
-use crate::graph::{Graph, Surroundings};
+use crate::graph::{Graph, Surroundings, Taps};
 use crate::plan::Plan;
 use crate::problem::{Problem, Problems};
 use crate::runtime::Run;
@@ -114,6 +114,7 @@ async fn run(plan: &Plan, clock: Clock, end: Timestamp, events: u64) -> Result<b
         checkpoints: Checkpoints::off(),
         control: Control::new(),
         entries: None,
+        taps: Taps::new(),
     };
     let graph = Graph::wire(plan, &around)?;
     let report = Run::new(graph, &around, DRAIN_TIMEOUT).finish().await;

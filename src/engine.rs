@@ -5,6 +5,7 @@ mod replay;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::clock::{Clock, Speed};
 use crate::component::Component;
 use crate::control::Control;
 use crate::dead_letter::DeadLetters;
-use crate::graph::{Graph, Surroundings};
+use crate::graph::{Graph, Surroundings, Tap, Taps};
 use crate::monitor::{Health, Statistics};
 use crate::plan::{Plan, PlannedStage};
 use crate::problem::{Problem, Problems};
@@ -32,6 +33,7 @@ pub struct Engine {
     warnings: Problems,
     drain_timeout: Duration,
     reset_state: bool,
+    taps: Taps,
 }
 
 impl Engine {
@@ -49,7 +51,8 @@ impl Engine {
     /// The pipeline in a document, with these components.
     pub fn new(document: Document, components: &[Component]) -> Result<Self, Problems> {
         let (plan, warnings) = Plan::new(document, components)?;
-        Ok(Self { plan, warnings, drain_timeout: DRAIN_TIMEOUT, reset_state: false })
+        let drain_timeout = DRAIN_TIMEOUT;
+        Ok(Self { plan, warnings, drain_timeout, reset_state: false, taps: Taps::new() })
     }
 
     /// Lets it run for so much event time, whatever the spec says about its end.
@@ -71,6 +74,13 @@ impl Engine {
     #[must_use]
     pub fn with_reset_state(self, reset_state: bool) -> Self {
         Self { reset_state, ..self }
+    }
+
+    /// Lets someone see what goes in and out of a stage.
+    #[must_use]
+    pub fn with_tap(mut self, stage: &str, tap: Arc<dyn Tap>) -> Self {
+        self.taps.insert(stage.to_owned(), tap);
+        self
     }
 
     /// What was checked.
@@ -105,6 +115,7 @@ impl Engine {
             checkpoints: checkpoints.clone(),
             control,
             entries: None,
+            taps: self.taps.clone(),
         };
         for letters in around.own_dead_letters.values().chain([&around.dead_letters]) {
             checkpoints.sync_before(letters.clone());

@@ -7,6 +7,7 @@ mod enrich;
 mod fan_out;
 mod merge;
 mod select;
+mod tap;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ use enrich::enrich;
 use fan_out::share;
 use merge::{Remainder, as_they_come, in_order, merge};
 use select::{StageContext, keep};
+
+pub use tap::{Tap, Taps};
 
 /// What flows along an edge.
 pub(crate) type BatchStream = BoxStream<'static, Batch>;
@@ -74,6 +77,8 @@ pub struct Surroundings {
     pub control: Control,
     /// In a replay: what enters in place of the sources' events.
     pub entries: Option<Entries>,
+    /// Who sees what goes in and out of stages.
+    pub taps: Taps,
 }
 
 /// Events that enter at stages, by the stages' names: behind a source, in front of any other.
@@ -248,7 +253,8 @@ impl<'a> Wiring<'a> {
             (_, Order::Arrival) => as_they_come(inputs, planned.idle_timeout),
         };
         let account = Arc::clone(&self.graph.accounts[place]);
-        Ok(input.inspect(move |batch| account.receive(batch)).boxed())
+        let input = input.inspect(move |batch| account.receive(batch)).boxed();
+        Ok(tap::entering(input, self.around.taps.get(&planned.name)))
     }
 
     /// The events that enter at a stage, in the order of their times.
@@ -309,6 +315,7 @@ impl<'a> Wiring<'a> {
 
     /// Gives a stage's events to those that read them.
     fn give_out(&mut self, place: usize, output: BatchStream) {
+        let output = tap::leaving(output, self.around.taps.get(&self.plan.stages[place].name));
         let account = Arc::clone(&self.graph.accounts[place]);
         let stages = self.plan.stages.iter().enumerate();
         let readers: Vec<usize> = stages

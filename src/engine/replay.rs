@@ -14,7 +14,7 @@ use crate::clock::{Clock, Speed};
 use crate::control::{Control, Phase};
 use crate::dead_letter::{DeadLetters, Filter, Letter, QueueError, Replaying, read};
 use crate::event::{Event, JsonReader};
-use crate::graph::{Entries, Graph, Surroundings};
+use crate::graph::{Entries, Graph, Surroundings, Taps};
 use crate::kind::Kind;
 use crate::plan::{Plan, RunId};
 use crate::problem::Problems;
@@ -161,6 +161,7 @@ impl Replay {
             checkpoints: Checkpoints::off(),
             control: control.clone(),
             entries: Some(self.entries(replaying.letters(), clock)),
+            taps: Taps::new(),
         };
         let graph = match Graph::wire(&self.engine.plan, &around) {
             Ok(graph) => graph,

@@ -1,0 +1,42 @@
+//! Taps: whoever wants to see what goes in and out of a stage, while it does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::BatchStream;
+use crate::event::Batch;
+
+/// Sees what goes in and out of a stage. It is called in the stage's own task, so it neither
+/// waits nor takes long. Batches without events, which carry a watermark, are seen, too.
+pub trait Tap: Send + Sync {
+    /// A batch goes into the stage; for a source there is none.
+    fn enters(&self, batch: &Batch) {
+        let _ = batch;
+    }
+
+    /// A batch comes out of the stage; for a sink there is none.
+    fn leaves(&self, batch: &Batch) {
+        let _ = batch;
+    }
+}
+
+/// The taps of a run, by the stages' names.
+pub type Taps = HashMap<String, Arc<dyn Tap>>;
+
+/// Shows a stage's input to its tap, if it has one.
+pub(super) fn entering(input: BatchStream, tap: Option<&Arc<dyn Tap>>) -> BatchStream {
+    match tap.cloned() {
+        Some(tap) => input.inspect(move |batch| tap.enters(batch)).boxed(),
+        None => input,
+    }
+}
+
+/// Shows a stage's output to its tap, if it has one.
+pub(super) fn leaving(output: BatchStream, tap: Option<&Arc<dyn Tap>>) -> BatchStream {
+    match tap.cloned() {
+        Some(tap) => output.inspect(move |batch| tap.leaves(batch)).boxed(),
+        None => output,
+    }
+}
