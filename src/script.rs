@@ -2,10 +2,13 @@
 //! sandbox, with events, keyed state and timers that stay in Rust.
 
 mod call;
+mod calls;
 mod check;
 mod compile;
+mod compiled;
 mod condition;
 mod duration;
+mod envelope;
 mod event;
 mod fields;
 mod fuse;
@@ -19,6 +22,7 @@ mod values;
 mod weights;
 
 pub use call::Runner;
+pub use calls::{Calls, Given, GivenEvent, Returned, Tier};
 pub use compile::{Function, Script};
 pub use condition::Condition;
 pub use event::EventHandle;

@@ -5,7 +5,6 @@ mod memory;
 
 use std::collections::HashMap;
 
-use ::rhai::Dynamic;
 use rustc_hash::FxBuildHasher;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,8 +14,8 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, FieldPath, Fields, Key, Timestamp, TraceIds};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    Command, EventHandle, Function, KeyPart, KeyedState, OutputHandle, Randomness, Runner, Sandbox,
-    Script, StateHandle, StateKey, TimerId, Timers, seed_of,
+    Calls, Command, Function, Given, GivenEvent, KeyPart, KeyedState, Randomness, Returned,
+    Sandbox, Script, StateKey, TimerId, Timers, seed_of,
 };
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
@@ -27,6 +26,11 @@ const ON_TIMER: Function =
     Function { name: "on_timer", parameters: &["name", "state", "out"], required: false };
 const ON_END: Function =
     Function { name: "on_end", parameters: &["state", "out"], required: false };
+/// The functions of a rule, and the places of each among them.
+const FUNCTIONS: [Function; 3] = [ON_EVENT, ON_TIMER, ON_END];
+const EVENT: usize = 0;
+const TIMER: usize = 1;
+const END: usize = 2;
 
 /// Derives events by a script that remembers things per key and sets timers in event time.
 ///
@@ -40,6 +44,10 @@ const ON_END: Function =
 pub struct RhaiSettings {
     /// The script itself, or the path of a `.rhai` file.
     pub script: String,
+    /// Whether the functions of the script run as compiled code where they can. Results are the
+    /// same without; it is slower then.
+    #[serde(default = "yes")]
+    pub compile: bool,
     /// What state and timers are kept per: a field such as `payload.store_id`, or several. Without
     /// one, all events share one state.
     #[serde(default)]
@@ -146,7 +154,7 @@ script: |
 
 /// A script that sets timers has to say what happens when they are due.
 fn compile(excerpt: crate::problem::Excerpt, sandbox: Sandbox) -> Result<Script, Problems> {
-    let script = Script::compile(excerpt, sandbox, &[ON_EVENT, ON_TIMER, ON_END])?;
+    let script = Script::compile(excerpt, sandbox, &FUNCTIONS)?;
     match script.place_of_call("timer") {
         Some(place) if !script.has(ON_TIMER.name) => {
             Err(Problem::error("nothing happens when this timer is due")
@@ -160,7 +168,7 @@ fn compile(excerpt: crate::problem::Excerpt, sandbox: Sandbox) -> Result<Script,
 
 /// The correlator: a script with its states and timers.
 struct Rule {
-    script: Calls,
+    calls: Calls,
     /// Tells the script from another version of it.
     fingerprint: String,
     /// What the script draws from, if it does.
@@ -198,7 +206,7 @@ impl Rule {
         Self {
             fingerprint: script.fingerprint(),
             randomness: script.randomness(),
-            script: Calls::new(script),
+            calls: Calls::new(script, &FUNCTIONS, false, settings.compile),
             states: KeyedState::new(settings.max_keys, settings.ttl.map(|ttl| ttl.0)),
             timers: Timers::new(settings.max_timers),
             named: HashMap::default(),
@@ -224,26 +232,31 @@ impl Rule {
     /// Calls a function with the state of a key; carries out what it asked for if it succeeded.
     fn call(
         &mut self,
-        function: &'static str,
-        first: Option<Dynamic>,
+        function: usize,
+        (event, timer): (GivenEvent<'_>, Option<&str>),
         key: &StateKey,
         cause: Option<&Event>,
         time: Timestamp,
         out: &mut Output,
     ) -> Result<(), Failure> {
-        let state = self.states.access(key, time);
-        self.commands.clear();
-        let room = Room {
-            timers: self.timers.room(),
-            open: self.named.get(key).map(Vec::as_slice).unwrap_or_default(),
-        };
-        self.script.call(function, first, state, &mut self.commands, &room)?;
+        let state = Some(self.states.access(key, time));
         let mut commands = std::mem::take(&mut self.commands);
+        let room = self.timers.room();
+        let open = self.named.get(key).map(Vec::as_slice).unwrap_or_default();
+        let fits = |commands: &[Command], _: &Returned| {
+            let is_open = |name: &str| open.iter().any(|(open, _)| open == name);
+            if Command::count_timers(commands, is_open) <= room {
+                return Ok(());
+            }
+            let message = "there are as many open timers as `max_timers` allows";
+            Err(Failure::new("script", message))
+        };
+        let result = self.calls.call(function, Given { event, timer, state }, &mut commands, fits);
         for command in commands.drain(..) {
             self.carry_out(command, key, cause, time, out);
         }
         self.commands = commands;
-        Ok(())
+        result.map(|_| ())
     }
 
     fn carry_out(
@@ -275,7 +288,7 @@ impl Rule {
         }
     }
 
-    /// There is room: [`Calls::call`] fails where there is none.
+    /// There is room: the call has failed where there is none.
     fn set_timer(&mut self, due: Timestamp, what: Due) -> Option<TimerId> {
         let id = self.timers.set(due, what);
         debug_assert!(id.is_ok(), "room for timers was asked for");
@@ -303,8 +316,8 @@ impl Rule {
             Due::Emit(event) => out.events.push(self.emitter.with_id(*event)),
             Due::Call { key, name, cause } => {
                 self.forget_name(&key, &name);
-                let name = Some(Dynamic::from(name));
-                let result = self.call(ON_TIMER.name, name, &key, Some(&cause), due, out);
+                let given = (GivenEvent::Nothing, Some(name.as_str()));
+                let result = self.call(TIMER, given, &key, Some(&cause), due, out);
                 out.failures.extend(result.err());
             }
         }
@@ -318,12 +331,8 @@ impl Correlator for Rule {
             return Ok(());
         }
         let key = self.key_of(event);
-        let mut seen = event.clone();
-        self.script.event.swap(&mut seen);
-        let handle = Some(self.script.event_argument.clone());
-        let result = self.call(ON_EVENT.name, handle, &key, Some(event), event.time, out);
-        self.script.event.swap(&mut seen);
-        result
+        let given = (GivenEvent::Seen(event), None);
+        self.call(EVENT, given, &key, Some(event), event.time, out)
     }
 
     fn next_timer(&self) -> Option<Timestamp> {
@@ -338,12 +347,13 @@ impl Correlator for Rule {
     }
 
     fn drain(&mut self, end: Timestamp, out: &mut Output) -> u64 {
-        if self.script.has_on_end {
+        if self.calls.has(END) {
             // A stream that has no end in event time ends with what came last.
             let end = if end == Timestamp::MAX { self.now } else { end };
             self.states.expire(end);
             for key in self.states.keys() {
-                let result = self.call(ON_END.name, None, &key, None, end, out);
+                let given = (GivenEvent::Nothing, None);
+                let result = self.call(END, given, &key, None, end, out);
                 out.failures.extend(result.err());
             }
         }
@@ -360,77 +370,6 @@ impl Correlator for Rule {
 
     fn passes_through(&self) -> bool {
         self.passthrough
-    }
-}
-
-/// The timers that a call may set.
-struct Room<'a> {
-    /// How many more may be open.
-    timers: usize,
-    /// Those of the key that are: setting one again takes no room.
-    open: &'a [(String, TimerId)],
-}
-
-/// The script's functions with their arguments.
-struct Calls {
-    runner: Runner,
-    event: EventHandle,
-    state: StateHandle,
-    out: OutputHandle,
-    event_argument: Dynamic,
-    state_argument: Dynamic,
-    out_argument: Dynamic,
-    has_on_end: bool,
-}
-
-impl Calls {
-    fn new(script: Script) -> Self {
-        let (event, state, out) =
-            (EventHandle::new(false), StateHandle::default(), OutputHandle::default());
-        Self {
-            event_argument: Dynamic::from(event.clone()),
-            state_argument: Dynamic::from(state.clone()),
-            out_argument: Dynamic::from(out.clone()),
-            has_on_end: script.has(ON_END.name),
-            runner: Runner::new(script),
-            event,
-            state,
-            out,
-        }
-    }
-
-    /// Calls a function. Its commands are in `commands` when it succeeded; when it failed, or asks
-    /// for more timers than there is room for, the state is as it was before.
-    fn call(
-        &mut self,
-        function: &str,
-        first: Option<Dynamic>,
-        state: &mut Fields,
-        commands: &mut Vec<Command>,
-        room: &Room<'_>,
-    ) -> Result<(), Failure> {
-        self.state.swap(state);
-        let (own, out) = (self.state_argument.clone(), self.out_argument.clone());
-        let result = match first {
-            Some(first) => self.runner.call(function, (first, own, out)),
-            None => self.runner.call(function, (own, out)),
-        };
-        let timers = self.out.timers(|name| room.open.iter().any(|(open, _)| open == name));
-        let result = match result {
-            Ok(_) if timers > room.timers => {
-                Err(Failure::new("script", "there are as many open timers as `max_timers` allows"))
-            }
-            result => result.map(|_| ()),
-        };
-        if result.is_ok() {
-            self.out.take(commands);
-            self.state.keep_changes();
-        } else {
-            self.out.discard();
-            self.state.undo_changes();
-        }
-        self.state.swap(state);
-        result
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use ::rhai::Dynamic;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +9,9 @@ use serde::Deserialize;
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key};
 use crate::problem::{Problem, Problems};
-use crate::script::{EventHandle, Function, Randomness, Runner, Sandbox, Script, Table, seed_of};
+use crate::script::{
+    Calls, Command, Function, Given, GivenEvent, Returned, Sandbox, Script, Table, seed_of,
+};
 use crate::stage::{Enricher, Failure, Rows, Stage, Verdict};
 
 const ENRICH: Function = Function { name: "enrich", parameters: &["event"], required: true };
@@ -25,6 +26,10 @@ const ENRICH: Function = Function { name: "enrich", parameters: &["event"], requ
 pub struct RhaiSettings {
     /// The script itself, or the path of a `.rhai` file.
     pub script: String,
+    /// Whether the functions of the script run as compiled code where they can. Results are the
+    /// same without; it is slower then.
+    #[serde(default = "yes")]
+    pub compile: bool,
     /// The event types that the script is for; others pass by untouched. All, if there are none.
     #[serde(default)]
     pub on: Vec<String>,
@@ -54,6 +59,10 @@ pub struct KeyedTable {
     pub key: Option<String>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl Settings for RhaiSettings {
     const NAME: &'static str = "rhai";
     const KIND: Kind = Kind::Enricher;
@@ -76,7 +85,7 @@ script: |
             .and_then(|excerpt| Script::compile(excerpt, sandbox, &[ENRICH]));
         match (script, on) {
             (Ok(script), Ok(on)) if problems.is_empty() => {
-                Ok(Stage::Enricher(Box::new(RhaiEnricher::new(script, on))))
+                Ok(Stage::Enricher(Box::new(RhaiEnricher::new(script, on, self.compile))))
             }
             (script, on) => {
                 problems.extend(on.err().map(|error| cx.problem("/on", error.to_string())));
@@ -125,49 +134,39 @@ fn read_table(
 }
 
 struct RhaiEnricher {
-    runner: Runner,
-    event: EventHandle,
-    randomness: Option<Randomness>,
+    calls: Calls,
     on: Vec<Key>,
+    /// An enricher asks for nothing; this stays empty.
+    commands: Vec<Command>,
 }
 
 impl RhaiEnricher {
-    fn new(script: Script, on: Vec<Key>) -> Self {
-        let randomness = script.randomness();
-        Self { runner: Runner::new(script), event: EventHandle::new(true), randomness, on }
+    fn new(script: Script, on: Vec<Key>, compile: bool) -> Self {
+        Self { calls: Calls::new(script, &[ENRICH], true, compile), on, commands: Vec::new() }
     }
 
     fn judge(&mut self, event: &mut Event) -> Verdict {
         if !self.on.is_empty() && !self.on.contains(&event.event_type) {
             return Verdict::Keep;
         }
-        if let Some(randomness) = &self.randomness {
-            randomness.begin(event);
-        }
-        self.event.swap(event);
-        let result = self.runner.call(ENRICH.name, (self.event.clone(),));
-        let verdict = match result.and_then(|returned| keeps(&returned)) {
-            Ok(true) => Verdict::Keep,
-            Ok(false) => Verdict::Drop,
+        self.calls.begin(event);
+        let given = Given { event: GivenEvent::Changed(event), timer: None, state: None };
+        match self.calls.call(0, given, &mut self.commands, |_, returned| keeps(returned)) {
+            Ok(Returned::Bool(false)) => Verdict::Drop,
+            Ok(_) => Verdict::Keep,
             Err(failure) => Verdict::Fail(failure),
-        };
-        if matches!(verdict, Verdict::Fail(_)) {
-            self.event.undo_changes();
-        } else {
-            self.event.keep_changes();
         }
-        self.event.swap(event);
-        verdict
     }
 }
 
-fn keeps(returned: &Dynamic) -> Result<bool, Failure> {
-    if returned.is_unit() {
-        return Ok(true);
+fn keeps(returned: &Returned) -> Result<(), Failure> {
+    match returned {
+        Returned::Nothing | Returned::Bool(_) => Ok(()),
+        Returned::Other(found) => {
+            let message = format!("`enrich` returns true, false or nothing, not `{found}`");
+            Err(Failure::new("script", message))
+        }
     }
-    returned.as_bool().map_err(|found| {
-        Failure::new("script", format!("`enrich` returns true, false or nothing, not `{found}`"))
-    })
 }
 
 impl Enricher for RhaiEnricher {
@@ -188,7 +187,7 @@ mod tests {
         let source = SourceText { name: "rules/x.rhai".to_owned(), text: text.to_owned() };
         let excerpt = Excerpt::whole(Arc::new(source));
         let script = Script::compile(excerpt, Sandbox::new(seed_of(42, "x")), &[ENRICH]);
-        RhaiEnricher::new(script.unwrap_or_else(|problems| panic!("{problems}")), on.to_vec())
+        RhaiEnricher::new(script.unwrap_or_else(|problems| panic!("{problems}")), on.to_vec(), true)
     }
 
     fn receipt(total: impl Into<Value>) -> Event {
@@ -350,7 +349,8 @@ mod tests {
         }"#;
         let source = SourceText { name: "x".to_owned(), text: text.to_owned() };
         let script = Script::compile(Excerpt::whole(Arc::new(source)), sandbox, &[ENRICH]);
-        let mut enricher = RhaiEnricher::new(script.unwrap_or_else(|e| panic!("{e}")), vec![]);
+        let mut enricher =
+            RhaiEnricher::new(script.unwrap_or_else(|e| panic!("{e}")), vec![], true);
         let mut event = receipt(1_i64);
         assert_eq!(enricher.judge(&mut event), Verdict::Drop);
         event.payload.set(crate::event::STORE_ID, 7_i64);

@@ -106,6 +106,14 @@ impl Text {
         self.with_str(|text| CompactString::new(text))
     }
 
+    /// How many bytes a plain text has; an id has a few.
+    pub fn plain_len(&self) -> Option<usize> {
+        match self {
+            Self::Plain(text) => Some(text.len()),
+            Self::Numbered { .. } | Self::Stamped { .. } => None,
+        }
+    }
+
     /// The bytes of the text, piece by piece, unescaped.
     fn parts(&self, mut part: impl FnMut(&[u8])) {
         match self {

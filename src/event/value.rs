@@ -147,6 +147,11 @@ impl Fields {
         self.0.iter_mut().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
+    /// The value of the field at a place in the order, to change it.
+    pub fn at_mut(&mut self, place: usize) -> Option<&mut Value> {
+        self.0.get_mut(place).map(|(_, value)| value)
+    }
+
     /// Sets a field: in its place if it is there, at the end if not.
     pub fn set(&mut self, key: Key, value: impl Into<Value>) {
         match self.get_mut(key) {

@@ -23,7 +23,7 @@ pub struct Runner {
 impl Runner {
     /// A runner of a compiled script.
     pub fn new(script: Script) -> Self {
-        Self::with_ast(Arc::new(script.engine), &script.ast, script.excerpt)
+        Self::with_ast(script.engine, &script.ast, script.excerpt)
     }
 
     pub(super) fn with_ast(engine: Arc<Engine>, ast: &AST, excerpt: Arc<Excerpt>) -> Self {

@@ -157,13 +157,20 @@ pub(super) fn functions_with(
             .iter_functions()
             .find(|found| found.name == function.name && found.params.len() == parameters);
         if let (Some(place), Some(definition)) = (place, definition) {
-            let alone = ast.clone_functions_only_filtered(|_, _, is_script, name, count| {
-                is_script && name == function.name && count == parameters
-            });
+            let alone = function_alone(ast, function.name, parameters);
             found.push((alone, definition.params[place].to_owned()));
         }
     }
     found
+}
+
+/// One function of a script, and nothing else of it. (`clone_functions_only_filtered` of the
+/// interpreter takes all of them.)
+pub(super) fn function_alone(ast: &AST, name: &str, parameters: usize) -> AST {
+    let mut alone = ast.clone();
+    alone.clear_statements();
+    alone.retain_functions(|_, _, found, count| found == name && count == parameters);
+    alone
 }
 
 /// The problem of a property that no event has.

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use rhai::{AST, Engine, OptimizationLevel, ParseError, ParseErrorType, Position, Scope, Stmt};
 
+use super::call::display;
 use super::check;
+use super::compiled::{Compiled, Source};
 use super::sandbox::EXPRESSION_DEPTH_MAX;
+use super::tables::Tables;
 use super::{Randomness, Sandbox, event, fuse, state};
 use crate::event::{Key, mix};
 use crate::problem::{Excerpt, Place, Problem, Problems, did_you_mean};
@@ -33,10 +36,12 @@ impl Function {
 
 /// A script that passed its checks.
 pub struct Script {
-    pub(super) engine: Engine,
+    pub(super) engine: Arc<Engine>,
     pub(super) ast: AST,
     pub(super) excerpt: Arc<Excerpt>,
+    constants: Scope<'static>,
     randomness: Option<Randomness>,
+    tables: Option<Arc<Tables>>,
 }
 
 impl Script {
@@ -57,9 +62,12 @@ impl Script {
         sandbox: Sandbox,
         functions: &[Function],
     ) -> Result<Self, Problems> {
-        let Sandbox { mut engine, randomness } = sandbox;
+        let Sandbox { mut engine, randomness, tables } = sandbox;
         let mut problems = Vec::new();
         let constants = constants(&engine, &excerpt, &mut problems);
+        if !problems.is_empty() && constants.is_empty() {
+            return Err(Problems(problems));
+        }
         let ast =
             parse(&excerpt, &mut problems, |text| engine.compile_with_scope(&constants, text));
         let Some(ast) = ast else { return Err(Problems(problems)) };
@@ -79,9 +87,33 @@ impl Script {
         let ast = fused.unwrap_or(ast);
         register_fields(&mut engine, &ast, &excerpt)?;
         let ast = engine.optimize_ast(&constants, ast, OptimizationLevel::Simple);
-        resolve_constants(&mut engine, &ast, constants);
+        resolve_constants(&mut engine, &ast, constants.clone());
         let randomness = randomness.filter(|_| excerpt.text.contains("rand"));
-        Ok(Self { engine, ast, excerpt: Arc::new(excerpt), randomness })
+        let (engine, excerpt) = (Arc::new(engine), Arc::new(excerpt));
+        Ok(Self { engine, ast, excerpt, constants, randomness, tables })
+    }
+
+    /// Lowers one of its functions to closures, or says why the interpreter has to run it.
+    pub(super) fn lower(
+        &self,
+        function: &Function,
+        changes_event: bool,
+    ) -> Result<Compiled, String> {
+        let source = Source {
+            engine: &self.engine,
+            ast: &self.ast,
+            constants: &self.constants,
+            tables: self.tables.as_ref(),
+            randomness: self.randomness.as_ref(),
+            changes_event,
+        };
+        Compiled::function(&source, function.name, function.parameters).map_err(|reason| {
+            let place = match reason.position.line() {
+                Some(_) => display(&place(&self.excerpt, reason.position, 0)),
+                None => String::new(),
+            };
+            format!("{}{place}", reason.what)
+        })
     }
 
     /// Whether the script has a function of that name.
@@ -102,8 +134,14 @@ fn constants(engine: &Engine, excerpt: &Excerpt, problems: &mut Vec<Problem>) ->
     let mut lenient = Engine::new_raw();
     lenient.set_optimization_level(OptimizationLevel::None);
     lenient.set_max_expr_depths(EXPRESSION_DEPTH_MAX.0, EXPRESSION_DEPTH_MAX.1);
-    // What does not parse is reported when the script is compiled as a whole.
-    let Ok(ast) = lenient.compile(&excerpt.text) else { return scope };
+    let ast = match lenient.compile(&excerpt.text) {
+        Ok(ast) => ast,
+        // Without its constants, everything that names one would be reported, too.
+        Err(error) => {
+            problems.push(syntax_problem(&error, excerpt));
+            return scope;
+        }
+    };
     for statement in ast.statements() {
         let position = statement.position();
         if let Stmt::Var(definition, flags, _) = statement

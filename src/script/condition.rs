@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rhai::{AST, Dynamic, Engine, Expr, Expression, Position, Scope, Stmt};
 
 use super::compile::{parse, register_fields};
+use super::compiled::{CompiledTest, Scratch, Source};
 use super::{EventHandle, Runner, Sandbox, check, fuse};
 use crate::event::{Event, Key};
 use crate::failure::Failure;
@@ -33,6 +34,9 @@ struct Compiled {
 }
 
 struct Evaluator {
+    /// None where the interpreter has to say each time.
+    compiled: Option<CompiledTest>,
+    scratch: Scratch,
     runner: Runner,
     expression: Expr,
     event: EventHandle,
@@ -94,7 +98,21 @@ impl Condition {
             let engine = compiled.engine.clone();
             let mut runner = Runner::with_ast(engine, &compiled.ast, compiled.excerpt.clone());
             runner.scope_mut().push_dynamic("event", Dynamic::from(event.clone()));
-            Evaluator { runner, expression: compiled.expression.clone(), event }
+            let source = Source {
+                engine: &compiled.engine,
+                ast: &compiled.ast,
+                constants: &Scope::new(),
+                tables: None,
+                randomness: None,
+                changes_event: false,
+            };
+            Evaluator {
+                compiled: CompiledTest::expression(&source, &compiled.expression).ok(),
+                scratch: Scratch::default(),
+                runner,
+                expression: compiled.expression.clone(),
+                event,
+            }
         });
         Self { compiled, evaluator }
     }
@@ -124,6 +142,11 @@ impl Condition {
             return Ok(false);
         }
         let Some(evaluator) = &mut self.evaluator else { return Ok(true) };
+        if let Some(compiled) = &mut evaluator.compiled
+            && let Some(is_true) = compiled.is_true(event, &mut evaluator.scratch)
+        {
+            return Ok(is_true);
+        }
         evaluator.event.swap(event);
         let result = evaluator.evaluate();
         evaluator.event.swap(event);

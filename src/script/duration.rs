@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rhai::Dynamic;
 
+use crate::event::Value;
 use crate::spec::SpecDuration;
 
 /// The longest duration a script may ask for: a hundred years, within the calendar from any event.
@@ -16,15 +17,28 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 /// The duration that a script passed: a text, or whole milliseconds.
 pub(super) fn duration_from(value: &Dynamic) -> Result<Duration, String> {
     if let Ok(millis) = value.as_int() {
-        let duration = u64::try_from(millis)
-            .map(Duration::from_millis)
-            .map_err(|_| format!("a duration of {millis} ms is negative"))?;
-        return within_bounds(duration, &format!("{millis} ms"));
+        return duration_of_millis(millis);
     }
     match value.as_immutable_string_ref() {
         Ok(text) => parse_duration(&text),
         Err(found) => Err(format!("a duration is a text or milliseconds, not `{found}`")),
     }
+}
+
+/// The same for a value of ours.
+pub(super) fn duration_of(value: &Value) -> Result<Duration, String> {
+    match value {
+        Value::Int(millis) => duration_of_millis(*millis),
+        Value::Text(text) => text.with_str(parse_duration),
+        other => Err(format!("a duration is a text or milliseconds, not {}", other.type_name())),
+    }
+}
+
+fn duration_of_millis(millis: i64) -> Result<Duration, String> {
+    let duration = u64::try_from(millis)
+        .map(Duration::from_millis)
+        .map_err(|_| format!("a duration of {millis} ms is negative"))?;
+    within_bounds(duration, &format!("{millis} ms"))
 }
 
 fn within_bounds(duration: Duration, text: &str) -> Result<Duration, String> {

@@ -7,11 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rhai::{Array, Dynamic, Engine, ImmutableString};
 use rustc_hash::FxBuildHasher;
 
-use super::fields::Changes;
-use super::values::{
-    Names, ScriptResult, fields_from_rhai, from_rhai, map_to_rhai, text_to_rhai, to_rhai,
-};
-use crate::event::{Event, Fields, Key, RECEIPT_CREATED, Text, Timestamp, Value};
+use super::envelope::{EnvelopeKey, EventChanges, envelope_value};
+use super::values::{Names, ScriptResult, fields_from_rhai, from_rhai, map_to_rhai, to_rhai};
+use crate::event::{Event, Fields, Key, RECEIPT_CREATED, Text, Timestamp};
 use crate::problem::did_you_mean;
 
 /// The names that a script may write after `event.`: the ten of the envelope, and event time in
@@ -30,102 +28,12 @@ pub(super) const EVENT_PROPERTIES: [&str; 11] = [
     "time_ms",
 ];
 
-/// The keys of an envelope that hold one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EnvelopeKey {
-    EventType,
-    TraceId,
-    IngestTimestamp,
-    SchemaVersion,
-    Source,
-    CorrelationId,
-    PartitionKey,
-    SessionId,
-    ParentEventId,
-}
-
-impl EnvelopeKey {
-    /// All of them, by name.
-    pub(super) const ALL: [(&str, Self); 9] = [
-        ("event_type", Self::EventType),
-        ("trace_id", Self::TraceId),
-        ("ingest_timestamp", Self::IngestTimestamp),
-        ("schema_version", Self::SchemaVersion),
-        ("source", Self::Source),
-        ("correlation_id", Self::CorrelationId),
-        ("partition_key", Self::PartitionKey),
-        ("session_id", Self::SessionId),
-        ("parent_event_id", Self::ParentEventId),
-    ];
-
-    /// The key of that name.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, key)| *key)
-    }
-
-    /// Its name.
-    pub(super) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, key)| *key == self).map_or("", |(name, _)| name)
-    }
-}
-
-/// Sets a key of the envelope; returns what it was.
-pub(super) fn set_envelope(
-    key: EnvelopeKey,
-    event: &mut Event,
-    value: Value,
-) -> ScriptResult<Value> {
-    let name = key.name();
-    if let Some(place) = nullable(key, event) {
-        let value = match value {
-            Value::Null => None,
-            Value::Text(text) => Some(text),
-            other => {
-                let found = other.type_name();
-                return Err(format!("`{name}` is a string or `()`, not {found}").into());
-            }
-        };
-        return Ok(std::mem::replace(place, value).into());
-    }
-    let text = match value {
-        Value::Text(text) => text,
-        Value::Time(time) => Text::from(time.to_string()),
-        other => return Err(format!("`{name}` is a string, not {}", other.type_name()).into()),
-    };
-    let before = match key {
-        EnvelopeKey::EventType => {
-            let key = text.with_str(Key::intern).map_err(|error| error.to_string())?;
-            Text::from_static(std::mem::replace(&mut event.event_type, key).as_str()).into()
-        }
-        EnvelopeKey::IngestTimestamp => {
-            let time: Timestamp = text.with_str(str::parse)?;
-            std::mem::replace(&mut event.time, time).into()
-        }
-        EnvelopeKey::TraceId => std::mem::replace(&mut event.trace_id, text).into(),
-        EnvelopeKey::SchemaVersion => std::mem::replace(&mut event.schema_version, text).into(),
-        _ => std::mem::replace(&mut event.source, text).into(),
-    };
-    Ok(before)
-}
-
-fn nullable(key: EnvelopeKey, event: &mut Event) -> Option<&mut Option<Text>> {
-    match key {
-        EnvelopeKey::CorrelationId => Some(&mut event.correlation_id),
-        EnvelopeKey::PartitionKey => Some(&mut event.partition_key),
-        EnvelopeKey::SessionId => Some(&mut event.session_id),
-        EnvelopeKey::ParentEventId => Some(&mut event.parent_event_id),
-        _ => None,
-    }
-}
-
 /// The cell behind `event`: one per runner, and in it the event of the call.
 struct Cell {
     event: Event,
     /// False where the event is only looked at: in a condition, in a correlator.
     writable: bool,
-    payload_changes: Changes,
-    /// The envelope's fields before the call set them, latest last.
-    envelope_changes: Vec<(EnvelopeKey, Value)>,
+    changes: EventChanges,
     /// Event types as scripts compare them, so that reading one costs no allocation.
     types: HashMap<Key, ImmutableString, FxBuildHasher>,
     names: Names,
@@ -145,8 +53,7 @@ impl EventHandle {
         Self(Arc::new(Mutex::new(Cell {
             event: Event::new(RECEIPT_CREATED, Text::default(), Timestamp::default()),
             writable,
-            payload_changes: Changes::default(),
-            envelope_changes: Vec::new(),
+            changes: EventChanges::default(),
             types: HashMap::default(),
             names: Names::default(),
         })))
@@ -159,19 +66,13 @@ impl EventHandle {
 
     /// Makes the changes of the call that ended final.
     pub fn keep_changes(&self) {
-        let mut cell = lock(&self.0);
-        cell.payload_changes.keep();
-        cell.envelope_changes.clear();
+        lock(&self.0).changes.keep();
     }
 
     /// Takes the changes of the call that failed back.
     pub fn undo_changes(&self) {
-        let Cell { event, payload_changes, envelope_changes, .. } = &mut *lock(&self.0);
-        payload_changes.undo(&mut event.payload);
-        while let Some((field, before)) = envelope_changes.pop() {
-            // What a field held, it can hold again.
-            let _ = set_envelope(field, event, before);
-        }
+        let Cell { event, changes, .. } = &mut *lock(&self.0);
+        changes.undo(event);
     }
 
     /// Reads the event of the call.
@@ -181,29 +82,17 @@ impl EventHandle {
 
     fn get(&self, field: EnvelopeKey) -> Dynamic {
         let cell = &mut *lock(&self.0);
-        let nullable = |text: &Option<Text>| text.as_ref().map_or(Dynamic::UNIT, text_to_rhai);
-        match field {
-            EnvelopeKey::EventType => {
-                let key = cell.event.event_type;
-                cell.types.entry(key).or_insert_with(|| key.as_str().into()).clone().into()
-            }
-            EnvelopeKey::IngestTimestamp => cell.event.time.to_string().into(),
-            EnvelopeKey::TraceId => text_to_rhai(&cell.event.trace_id),
-            EnvelopeKey::SchemaVersion => text_to_rhai(&cell.event.schema_version),
-            EnvelopeKey::Source => text_to_rhai(&cell.event.source),
-            EnvelopeKey::CorrelationId => nullable(&cell.event.correlation_id),
-            EnvelopeKey::PartitionKey => nullable(&cell.event.partition_key),
-            EnvelopeKey::SessionId => nullable(&cell.event.session_id),
-            EnvelopeKey::ParentEventId => nullable(&cell.event.parent_event_id),
+        if field == EnvelopeKey::EventType {
+            let key = cell.event.event_type;
+            return cell.types.entry(key).or_insert_with(|| key.as_str().into()).clone().into();
         }
+        to_rhai(&envelope_value(field, &cell.event))
     }
 
     fn set(&self, field: EnvelopeKey, value: &Dynamic) -> ScriptResult<()> {
         let value = from_rhai(value)?;
-        let mut cell = writable(&self.0)?;
-        let before = set_envelope(field, &mut cell.event, value)?;
-        cell.envelope_changes.push((field, before));
-        Ok(())
+        let Cell { event, changes, .. } = &mut *writable(&self.0)?;
+        changes.set_envelope(event, field, value)
     }
 
     fn time_ms(&self) -> i64 {
@@ -211,9 +100,8 @@ impl EventHandle {
     }
 
     fn set_time_ms(&self, millis: i64) -> ScriptResult<()> {
-        let mut cell = writable(&self.0)?;
-        let before = std::mem::replace(&mut cell.event.time, Timestamp::from_millis(millis));
-        cell.envelope_changes.push((EnvelopeKey::IngestTimestamp, before.into()));
+        let Cell { event, changes, .. } = &mut *writable(&self.0)?;
+        changes.set_time(event, Timestamp::from_millis(millis));
         Ok(())
     }
 
@@ -228,8 +116,8 @@ impl EventHandle {
             Ok(map) => fields_from_rhai(&map)?,
             Err(found) => return Err(format!("`payload` is a map, not `{found}`").into()),
         };
-        let Cell { event, payload_changes, .. } = &mut *writable(&self.0)?;
-        payload_changes.replace(&mut event.payload, fields);
+        let Cell { event, changes, .. } = &mut *writable(&self.0)?;
+        changes.replace(event, fields);
         Ok(())
     }
 }
@@ -257,8 +145,8 @@ impl PayloadHandle {
     }
 
     fn remove(&self, name: &str) -> ScriptResult<Dynamic> {
-        let Cell { event, payload_changes, names, .. } = &mut *writable(&self.0)?;
-        let removed = payload_changes.remove(&mut event.payload, names.key(name)?);
+        let Cell { event, changes, names, .. } = &mut *writable(&self.0)?;
+        let removed = changes.remove(event, names.key(name)?);
         Ok(removed.as_ref().map_or(Dynamic::UNIT, to_rhai))
     }
 
@@ -368,8 +256,8 @@ fn get(cell: &Mutex<Cell>, key: Key) -> Dynamic {
 
 fn set(cell: &Mutex<Cell>, key: Key, value: &Dynamic) -> ScriptResult<()> {
     let value = from_rhai(value)?;
-    let Cell { event, payload_changes, .. } = &mut *writable(cell)?;
-    payload_changes.set(&mut event.payload, key, value);
+    let Cell { event, changes, .. } = &mut *writable(cell)?;
+    changes.set(event, key, value);
     Ok(())
 }
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 use rhai::{Dynamic, Engine, Map};
 
 use super::duration::duration_from;
-use super::event::{EVENT_PROPERTIES, EnvelopeKey, PayloadHandle, set_envelope};
+use super::envelope::{EnvelopeKey, set_envelope};
+use super::event::{EVENT_PROPERTIES, PayloadHandle};
 use super::values::{Names, ScriptResult, fields_from_rhai, from_rhai};
-use crate::event::{Event, Fields, Key, Value};
+use crate::event::{Event, Fields, Key, RECEIPT_CREATED, Text, Value};
 use crate::problem::did_you_mean;
 
 /// How many commands one call may give.
-const COMMANDS_MAX: usize = 10_000;
+pub(super) const COMMANDS_MAX: usize = 10_000;
 /// The longest name of a timer, in bytes.
-const TIMER_NAME_BYTES_MAX: usize = 256;
+pub(super) const TIMER_NAME_BYTES_MAX: usize = 256;
 
 /// What a rule asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,35 @@ pub struct Emission {
     envelope: Vec<(EnvelopeKey, Value)>,
 }
 
+impl Command {
+    /// How many timers and later events are asked for, beside the timers that replace an open one.
+    pub fn count_timers(commands: &[Self], is_open: impl Fn(&str) -> bool) -> usize {
+        let is_new = |command: &&Self| match command {
+            Self::EmitAfter(..) => true,
+            Self::Timer(name, _) => !is_open(name),
+            _ => false,
+        };
+        commands.iter().filter(is_new).count()
+    }
+}
+
 impl Emission {
+    /// An event of a type and a payload, with what the rule says of its envelope: that is tried
+    /// here, so that it fits later.
+    pub(super) fn new(
+        event_type: Key,
+        payload: Fields,
+        envelope: Vec<(EnvelopeKey, Value)>,
+    ) -> ScriptResult<Self> {
+        if !envelope.is_empty() {
+            let mut trial = Event::new(RECEIPT_CREATED, Text::default(), <_>::default());
+            for (field, value) in &envelope {
+                set_envelope(*field, &mut trial, value.clone())?;
+            }
+        }
+        Ok(Self { event_type, payload, envelope })
+    }
+
     /// Sets what the rule set itself.
     pub fn set_envelope(&self, event: &mut Event) {
         for (field, value) in &self.envelope {
@@ -65,17 +94,6 @@ impl OutputHandle {
     /// Takes what the last call asked for, into an empty list.
     pub fn take(&self, commands: &mut Vec<Command>) {
         commands.append(&mut self.lock().commands);
-    }
-
-    /// How many timers and later events the last call asked for, beside the timers that replace
-    /// an open one.
-    pub fn timers(&self, is_open: impl Fn(&str) -> bool) -> usize {
-        let is_new = |command: &&Command| match command {
-            Command::EmitAfter(..) => true,
-            Command::Timer(name, _) => !is_open(name),
-            _ => false,
-        };
-        self.lock().commands.iter().filter(is_new).count()
     }
 
     /// Forgets what the last call asked for.
@@ -112,7 +130,7 @@ impl OutputHandle {
             );
         };
         let event_type = self.lock().names.key(event_type)?;
-        Ok(Emission { event_type, payload, envelope: envelope_fields(envelope)? })
+        Emission::new(event_type, payload, envelope_fields(envelope)?)
     }
 
     fn emit(&self, event_type: &str, payload: &Dynamic, envelope: &Map) -> ScriptResult<()> {
@@ -150,31 +168,25 @@ fn after(delay: &Dynamic) -> ScriptResult<Duration> {
 }
 
 fn envelope_fields(envelope: &Map) -> ScriptResult<Vec<(EnvelopeKey, Value)>> {
-    let mut trial =
-        Event::new(crate::event::RECEIPT_CREATED, crate::event::Text::default(), <_>::default());
-    let mut fields = Vec::with_capacity(envelope.len());
-    for (name, value) in envelope {
-        let field = match EnvelopeKey::named(name) {
-            Some(EnvelopeKey::IngestTimestamp) => {
-                return Err(
-                    "events come in order of time; use `out.emit_after` for a later one".into()
-                );
-            }
-            Some(EnvelopeKey::EventType) => {
-                return Err("the type of an event is the first argument of `emit`".into());
-            }
-            Some(field) => field,
-            None => {
-                let help = did_you_mean(name, EVENT_PROPERTIES)
-                    .map_or(String::new(), |close| format!("; did you mean `{close}`?"));
-                return Err(format!("an envelope has no field `{name}`{help}").into());
-            }
-        };
-        let value = from_rhai(value)?;
-        set_envelope(field, &mut trial, value.clone())?;
-        fields.push((field, value));
+    envelope.iter().map(|(name, value)| Ok((envelope_field(name)?, from_rhai(value)?))).collect()
+}
+
+/// The key of an envelope that a rule may set of what it emits.
+pub(super) fn envelope_field(name: &str) -> Result<EnvelopeKey, String> {
+    match EnvelopeKey::named(name) {
+        Some(EnvelopeKey::IngestTimestamp) => {
+            Err("events come in order of time; use `out.emit_after` for a later one".to_owned())
+        }
+        Some(EnvelopeKey::EventType) => {
+            Err("the type of an event is the first argument of `emit`".to_owned())
+        }
+        Some(field) => Ok(field),
+        None => {
+            let help = did_you_mean(name, EVENT_PROPERTIES)
+                .map_or(String::new(), |close| format!("; did you mean `{close}`?"));
+            Err(format!("an envelope has no field `{name}`{help}"))
+        }
     }
-    Ok(fields)
 }
 
 /// Teaches an engine what `out` is.

@@ -38,6 +38,21 @@ impl Randomness {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next number from 0 to 1, without 1.
+    pub(super) fn float(&self) -> f64 {
+        (self.lock().next_u64() >> 11) as f64 * STEP
+    }
+
+    /// The next number from one to another, both included; none where the first is greater.
+    pub(super) fn integer(&self, from: i64, to: i64) -> Option<i64> {
+        if from > to {
+            return None;
+        }
+        let steps = u128::from(to.abs_diff(from)) + 1;
+        let step = (u128::from(self.lock().next_u64()) * steps) >> 64;
+        Some((i128::from(from) + step as i128) as i64)
+    }
+
     pub(super) fn new(seed: u64) -> Self {
         Self { seed, stream: Arc::new(Mutex::new(Pcg64::seed_from_u64(seed))) }
     }
@@ -62,18 +77,12 @@ fn fold(seed: u64, text: &str) -> u64 {
 
 /// Gives scripts `rand` and `rand_int`.
 pub(super) fn register(engine: &mut Engine, randomness: &Randomness) {
-    let (stream, numbers) = (randomness.stream.clone(), randomness.stream.clone());
-    engine.register_fn("rand", move || (next(&numbers) >> 11) as f64 * STEP);
+    let (floats, integers) = (randomness.clone(), randomness.clone());
+    engine.register_fn("rand", move || floats.float());
     engine.register_fn("rand_int", move |from: i64, to: i64| {
-        if from > to {
-            return Err(format!("`rand_int({from}, {to})` has no number to choose from").into());
-        }
-        let steps = u128::from(to.abs_diff(from)) + 1;
-        let step = (u128::from(next(&stream)) * steps) >> 64;
-        Ok::<i64, Box<EvalAltResult>>((i128::from(from) + step as i128) as i64)
+        let number = integers.integer(from, to);
+        number.ok_or_else(|| -> Box<EvalAltResult> {
+            format!("`rand_int({from}, {to})` has no number to choose from").into()
+        })
     });
-}
-
-fn next(stream: &Mutex<Pcg64>) -> u64 {
-    stream.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
 }

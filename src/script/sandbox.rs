@@ -1,6 +1,8 @@
 //! The engine that scripts run in: no files, network, clock or ambient randomness; everything
 //! bounded.
 
+use std::sync::Arc;
+
 use rhai::packages::{
     BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
     BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
@@ -8,21 +10,22 @@ use rhai::packages::{
 use rhai::{Engine, OptimizationLevel, module_resolvers::DummyModuleResolver};
 
 use super::random::{self, Randomness};
+use super::tables::Tables;
 use super::{event, output, state};
 
 /// Operations of one call: an endless loop is stopped after some ten milliseconds. A copy is one
 /// operation however large it is, so that the bounds on sizes below are bounds on time, too.
 const OPERATIONS_MAX: u64 = 200_000;
 /// How deep functions may call each other.
-const CALLS_MAX: usize = 32;
+pub(super) const CALLS_MAX: usize = 32;
 /// How deep an expression may nest, outside and inside a function.
 pub(super) const EXPRESSION_DEPTH_MAX: (usize, usize) = (64, 48);
 /// The longest string, in bytes.
-const STRING_BYTES_MAX: usize = 1 << 16;
+pub(super) const STRING_BYTES_MAX: usize = 1 << 16;
 /// How many elements an array or a map may have, nested ones included.
 const ELEMENTS_MAX: usize = 4_096;
 /// How many variables may be in scope.
-const VARIABLES_MAX: usize = 256;
+pub(super) const VARIABLES_MAX: usize = 256;
 /// How many functions a script may define.
 const FUNCTIONS_MAX: usize = 256;
 
@@ -35,6 +38,8 @@ pub struct Sandbox {
     pub(super) engine: Engine,
     /// None where a script decides by what it is given alone.
     pub(super) randomness: Option<Randomness>,
+    /// The tables that scripts look records up in.
+    pub(super) tables: Option<Arc<Tables>>,
 }
 
 impl Sandbox {
@@ -43,7 +48,7 @@ impl Sandbox {
         let Self { mut engine, .. } = Self::without_randomness();
         let randomness = Randomness::new(seed);
         random::register(&mut engine, &randomness);
-        Self { engine, randomness: Some(randomness) }
+        Self { engine, randomness: Some(randomness), tables: None }
     }
 
     /// An engine without `rand`: what runs in it depends on nothing but its arguments.
@@ -81,6 +86,6 @@ impl Sandbox {
         event::register(&mut engine);
         state::register(&mut engine);
         output::register(&mut engine);
-        Self { engine, randomness: None }
+        Self { engine, randomness: None, tables: None }
     }
 }

@@ -14,7 +14,7 @@ use super::values::{Names, ScriptResult, from_rhai, map_to_rhai, to_rhai};
 use crate::event::{Fields, Key, Text, Timestamp, Value};
 
 /// How many fields the state of one key may have.
-const FIELDS_MAX: usize = 1_000;
+pub(super) const FIELDS_MAX: usize = 1_000;
 
 /// What events are told apart by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -15,9 +15,12 @@ use crate::problem::did_you_mean;
 /// How many records a table may have.
 const RECORDS_MAX: usize = 1_000_000;
 
-/// Records by their key, kept as scripts see them.
+/// Records by their key.
 #[derive(Debug, Default)]
-pub struct Table(HashMap<Text, Dynamic, FxBuildHasher>);
+pub struct Table(HashMap<Text, Value, FxBuildHasher>);
+
+/// Tables by their names.
+pub(super) type Tables = HashMap<String, Table>;
 
 impl Table {
     /// The records of a CSV text with a header, by the column `key` (the first by default).
@@ -65,7 +68,8 @@ impl Table {
             }
             Some((_, Value::Map(records))) if key.is_none() => {
                 for (name, record) in records.iter() {
-                    table.0.insert(Text::from_static(name.as_str()), to_rhai(record));
+                    let record = in_order_of_names(record.clone());
+                    table.0.insert(Text::from_static(name.as_str()), record);
                 }
             }
             Some((_, Value::Map(_))) => {
@@ -86,6 +90,11 @@ impl Table {
         self.0.is_empty()
     }
 
+    /// The record of a key; null if there is none.
+    pub(super) fn record(&self, key: &Value) -> &Value {
+        self.0.get(&key_text(&KeyPart::from(key))).unwrap_or(&Value::Null)
+    }
+
     fn add(&mut self, record: Fields, key: &str) -> Result<(), String> {
         let found = record.iter().find(|(name, _)| name.as_str() == key);
         let Some((_, value)) = found else {
@@ -95,7 +104,8 @@ impl Table {
             return Err(format!("a table may have {RECORDS_MAX} records, not more"));
         }
         let key = key_text(&KeyPart::from(value));
-        if self.0.insert(key.clone(), to_rhai(&Value::Map(Box::new(record)))).is_some() {
+        let record = in_order_of_names(Value::Map(Box::new(record)));
+        if self.0.insert(key.clone(), record).is_some() {
             return Err(format!("two records have the key `{key}`"));
         }
         Ok(())
@@ -104,21 +114,37 @@ impl Table {
 
 impl Sandbox {
     /// Gives scripts `lookup(table, key)`: a record as a map, or `()`.
-    pub fn add_tables(&mut self, tables: HashMap<String, Table>) {
+    pub fn add_tables(&mut self, tables: Tables) {
         let tables = Arc::new(tables);
-        self.engine.register_fn("lookup", move |name: &str, key: Dynamic| {
-            let Some(table) = tables.get(name) else {
-                return Err(unknown_table(&tables, name).into());
-            };
-            let key = key_text(&KeyPart::from(&super::values::from_rhai(&key)?));
-            let record: ScriptResult<Dynamic> =
-                Ok(table.0.get(&key).cloned().unwrap_or(Dynamic::UNIT));
-            record
-        });
+        self.tables = Some(Arc::clone(&tables));
+        self.engine.register_fn(
+            "lookup",
+            move |name: &str, key: Dynamic| -> ScriptResult<Dynamic> {
+                let table = tables.get(name).ok_or_else(|| unknown_table(&tables, name))?;
+                Ok(to_rhai(table.record(&super::values::from_rhai(&key)?)))
+            },
+        );
     }
 }
 
-fn unknown_table(tables: &HashMap<String, Table>, name: &str) -> String {
+/// A record as scripts have it, whose maps are in the order of their names.
+fn in_order_of_names(value: Value) -> Value {
+    match value {
+        Value::Map(fields) => {
+            let mut names: Vec<Key> = fields.iter().map(|(name, _)| name).collect();
+            names.sort_unstable();
+            let value = |name| fields.get(name).cloned().unwrap_or_default();
+            let ordered = names.into_iter().map(|name| (name, in_order_of_names(value(name))));
+            Value::Map(Box::new(ordered.collect()))
+        }
+        Value::List(values) => {
+            values.into_iter().map(in_order_of_names).collect::<Vec<Value>>().into()
+        }
+        other => other,
+    }
+}
+
+fn unknown_table(tables: &Tables, name: &str) -> String {
     let help = did_you_mean(name, tables.keys().map(String::as_str))
         .map_or(String::new(), |close| format!("; did you mean `{close}`?"));
     format!("there is no table `{name}`{help}")
@@ -233,7 +259,10 @@ mod tests {
     use super::*;
 
     fn record(table: &Table, key: &str) -> String {
-        table.0.get(&Text::from(key)).map_or("none".to_owned(), Dynamic::to_string)
+        table
+            .0
+            .get(&Text::from(key))
+            .map_or("none".to_owned(), |record| to_rhai(record).to_string())
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Weights {
         Ok(Self::with(Arc::new(Compiled {
             fingerprint: script.fingerprint(),
             place: function_place(&script.excerpt, WEIGHT.name),
-            engine: Arc::new(script.engine),
+            engine: script.engine,
             ast: script.ast,
             excerpt: script.excerpt,
             types: EventType::ALL.map(|known| known.key().as_str().into()).to_vec(),

@@ -1,0 +1,296 @@
+//! The functions of a script that a component calls for event after event: compiled where they can
+//! be, else interpreted, and each call as a whole or not at all.
+
+use rhai::Dynamic;
+
+use super::compile::{Function, Script};
+use super::compiled::{Compiled, Frame, Scratch, Subject};
+use super::values::to_rhai;
+use super::{Command, EventHandle, OutputHandle, Randomness, Runner, StateHandle};
+use crate::event::{Event, Fields, Value};
+use crate::failure::Failure;
+
+/// After how many calls in which a compiled function gave up it is looked at whether it is worth
+/// the while: it is not where that was every other call.
+const GIVEN_UP_MAX: u64 = 64;
+
+/// A script's functions, with the arguments that they take.
+pub struct Calls {
+    runner: Runner,
+    functions: Vec<Called>,
+    /// What the interpreter's functions take.
+    handles: Handles,
+    /// What the compiled ones work with.
+    scratch: Scratch,
+    randomness: Option<Randomness>,
+}
+
+/// One of the functions.
+struct Called {
+    function: Function,
+    exists: bool,
+    compiled: Option<Compiled>,
+    tier: Tier,
+    calls: u64,
+    given_up: u64,
+}
+
+/// How a function is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// As closures.
+    Compiled,
+    /// By the interpreter, for this reason.
+    Interpreted(String),
+}
+
+/// What a function is called with; which of it depends on the function.
+pub struct Given<'a> {
+    /// The event.
+    pub event: GivenEvent<'a>,
+    /// The name of the timer that is due.
+    pub timer: Option<&'a str>,
+    /// The state of the key.
+    pub state: Option<&'a mut Fields>,
+}
+
+/// The event of a call.
+pub enum GivenEvent<'a> {
+    /// There is none.
+    Nothing,
+    /// The script looks at it.
+    Seen(&'a Event),
+    /// The script may change it.
+    Changed(&'a mut Event),
+}
+
+/// What a function returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Returned {
+    /// Nothing.
+    Nothing,
+    /// True or false.
+    Bool(bool),
+    /// Something else, of this type.
+    Other(String),
+}
+
+impl Returned {
+    fn of(value: &Dynamic) -> Self {
+        match value.as_bool() {
+            _ if value.is_unit() => Self::Nothing,
+            Ok(value) => Self::Bool(value),
+            Err(found) => Self::Other(found.to_owned()),
+        }
+    }
+}
+
+struct Handles {
+    event: EventHandle,
+    state: StateHandle,
+    out: OutputHandle,
+}
+
+impl Calls {
+    /// The functions of a script, in this order; the script may lack those that are not required.
+    /// An enricher's may change their event. With `compile` they are compiled where they can be,
+    /// without it the interpreter runs them all, to the same results.
+    pub fn new(script: Script, functions: &[Function], changes_event: bool, compile: bool) -> Self {
+        let called = |function: &Function| {
+            let lowered = if compile {
+                script.lower(function, changes_event)
+            } else {
+                Err("compiling is turned off".to_owned())
+            };
+            let (compiled, tier) = match lowered {
+                Ok(compiled) => (Some(compiled), Tier::Compiled),
+                Err(reason) => (None, Tier::Interpreted(reason)),
+            };
+            let exists = script.has(function.name);
+            Called { function: *function, exists, compiled, tier, calls: 0, given_up: 0 }
+        };
+        let functions = functions.iter().map(called).collect();
+        Self {
+            functions,
+            handles: Handles {
+                event: EventHandle::new(changes_event),
+                state: StateHandle::default(),
+                out: OutputHandle::default(),
+            },
+            scratch: Scratch::default(),
+            randomness: script.randomness(),
+            runner: Runner::new(script),
+        }
+    }
+
+    /// Whether the script has one of the functions.
+    pub fn has(&self, function: usize) -> bool {
+        self.functions[function].exists
+    }
+
+    /// The functions that the script has, and how each is run.
+    pub fn tiers(&self) -> Vec<(&'static str, Tier)> {
+        let there = self.functions.iter().filter(|called| called.exists);
+        there.map(|called| (called.function.name, called.tier.clone())).collect()
+    }
+
+    /// How many calls compiled code left to the interpreter.
+    pub fn given_up(&self) -> u64 {
+        self.functions.iter().map(|called| called.given_up).sum()
+    }
+
+    /// Draws random numbers from here on as one event asks for.
+    pub fn begin(&self, event: &Event) {
+        if let Some(randomness) = &self.randomness {
+            randomness.begin(event);
+        }
+    }
+
+    /// Calls a function. What it asked for is in `commands` when it succeeded and `accept` agreed
+    /// to that and to what it returned; else event and state are as they were before.
+    pub fn call(
+        &mut self,
+        function: usize,
+        mut given: Given<'_>,
+        commands: &mut Vec<Command>,
+        accept: impl Fn(&[Command], &Returned) -> Result<(), Failure>,
+    ) -> Result<Returned, Failure> {
+        let called = &mut self.functions[function];
+        called.calls += 1;
+        if called.compiled.is_some() {
+            let before = self.randomness.as_ref().filter(|_| called.draws()).map(Randomness::state);
+            if let Some(value) = called.run_compiled(&mut given, &mut self.scratch) {
+                return settle(&value, &mut given, &mut self.scratch, commands, accept);
+            }
+            undo(&mut given, &mut self.scratch);
+            if let (Some(randomness), Some(before)) = (&self.randomness, before) {
+                randomness.go_on_from(before);
+            }
+            called.give_up();
+        }
+        let name = called.function.name;
+        self.handles.call(&mut self.runner, name, given, commands, accept)
+    }
+}
+
+impl Called {
+    fn draws(&self) -> bool {
+        self.compiled.as_ref().is_some_and(|compiled| compiled.draws)
+    }
+
+    fn run_compiled(&mut self, given: &mut Given<'_>, scratch: &mut Scratch) -> Option<Value> {
+        let compiled = self.compiled.as_mut()?;
+        compiled.prepare(scratch, given.timer.map(|name| Value::Text(name.into())));
+        let event = match &mut given.event {
+            GivenEvent::Nothing => Subject::Nothing,
+            GivenEvent::Seen(event) => Subject::Seen(event),
+            GivenEvent::Changed(event) => Subject::Changed(event),
+        };
+        compiled.run(&mut Frame { event, state: given.state.as_deref_mut(), scratch })
+    }
+
+    /// Counts a call that the interpreter has to do after all. Where that is mostly so, it does all
+    /// of them from here on.
+    fn give_up(&mut self) {
+        self.given_up += 1;
+        if self.given_up >= GIVEN_UP_MAX && self.given_up * 2 > self.calls {
+            self.compiled = None;
+            let reason = "most calls meet values that compiled code does not know";
+            self.tier = Tier::Interpreted(reason.to_owned());
+        }
+    }
+}
+
+/// Ends a compiled call.
+fn settle(
+    value: &Value,
+    given: &mut Given<'_>,
+    scratch: &mut Scratch,
+    commands: &mut Vec<Command>,
+    accept: impl Fn(&[Command], &Returned) -> Result<(), Failure>,
+) -> Result<Returned, Failure> {
+    let returned = match value {
+        Value::Null => Returned::Nothing,
+        Value::Bool(value) => Returned::Bool(*value),
+        other => Returned::Other(to_rhai(other).type_name().to_owned()),
+    };
+    if let Err(failure) = accept(&scratch.commands, &returned) {
+        undo(given, scratch);
+        return Err(failure);
+    }
+    scratch.event.keep();
+    scratch.state.keep();
+    commands.append(&mut scratch.commands);
+    Ok(returned)
+}
+
+fn undo(given: &mut Given<'_>, scratch: &mut Scratch) {
+    if let GivenEvent::Changed(event) = &mut given.event {
+        scratch.event.undo(event);
+    }
+    if let Some(state) = &mut given.state {
+        scratch.state.undo(state);
+    }
+    scratch.commands.clear();
+}
+
+impl Handles {
+    /// Calls a function by the interpreter.
+    fn call(
+        &self,
+        runner: &mut Runner,
+        function: &str,
+        given: Given<'_>,
+        commands: &mut Vec<Command>,
+        accept: impl Fn(&[Command], &Returned) -> Result<(), Failure>,
+    ) -> Result<Returned, Failure> {
+        let mut copy;
+        let (mut event, is_given) = match given.event {
+            GivenEvent::Nothing => (None, false),
+            GivenEvent::Changed(event) => (Some(event), true),
+            GivenEvent::Seen(event) => {
+                copy = event.clone();
+                (Some(&mut copy), true)
+            }
+        };
+        let mut state = given.state;
+        let mut arguments = Vec::with_capacity(3);
+        if is_given {
+            arguments.push(Dynamic::from(self.event.clone()));
+        }
+        arguments.extend(given.timer.map(|name| Dynamic::from(name.to_owned())));
+        if state.is_some() {
+            arguments.push(Dynamic::from(self.state.clone()));
+            arguments.push(Dynamic::from(self.out.clone()));
+        }
+        self.swap(event.as_deref_mut(), state.as_deref_mut());
+        let result = runner.call(function, arguments);
+        let asked_from = commands.len();
+        self.out.take(commands);
+        let result = result.and_then(|returned| {
+            let returned = Returned::of(&returned);
+            accept(&commands[asked_from..], &returned)?;
+            Ok(returned)
+        });
+        if result.is_ok() {
+            self.event.keep_changes();
+            self.state.keep_changes();
+        } else {
+            commands.truncate(asked_from);
+            self.event.undo_changes();
+            self.state.undo_changes();
+        }
+        self.swap(event, state);
+        result
+    }
+
+    /// Exchanges what the handles hold with what a call is about.
+    fn swap(&self, event: Option<&mut Event>, state: Option<&mut Fields>) {
+        if let Some(event) = event {
+            self.event.swap(event);
+        }
+        if let Some(state) = state {
+            self.state.swap(state);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a compiled call works on: the event, the state of its key, its variables, what it asks for.
+
+use compact_str::ToCompactString;
+
+use crate::event::{Event, Fields, Key, Text, Value};
+use crate::script::envelope::EventChanges;
+use crate::script::fields::Changes;
+use crate::script::output::Command;
+use crate::script::sandbox::STRING_BYTES_MAX;
+
+/// A piece of a rule. It gives a value, or nothing where the interpreter has to decide.
+pub(super) type Code = Box<dyn FnMut(&mut Frame<'_>) -> Option<Value> + Send>;
+
+/// The same for what is true or false.
+pub(super) type Test = Box<dyn FnMut(&mut Frame<'_>) -> Option<bool> + Send>;
+
+/// The same for a statement: its value, or the end of the function with one.
+pub(super) type Step = Box<dyn FnMut(&mut Frame<'_>) -> Option<Flow> + Send>;
+
+/// How a statement ends.
+pub(super) type Flow = std::ops::ControlFlow<Value, Value>;
+
+/// What stands where nothing stands.
+pub(super) static NULL: Value = Value::Null;
+
+/// The event of a call.
+pub(in crate::script) enum Subject<'a> {
+    /// There is none: a timer, the end.
+    Nothing,
+    /// It is looked at.
+    Seen(&'a Event),
+    /// It may be changed.
+    Changed(&'a mut Event),
+}
+
+/// What a call works on.
+pub(in crate::script) struct Frame<'a> {
+    pub(in crate::script) event: Subject<'a>,
+    pub(in crate::script) state: Option<&'a mut Fields>,
+    pub(in crate::script) scratch: &'a mut Scratch,
+}
+
+/// What is kept from call to call for its room.
+#[derive(Default)]
+pub(in crate::script) struct Scratch {
+    /// Variables, by their places.
+    pub(in crate::script) slots: Vec<Value>,
+    /// What the call changed of its event.
+    pub(in crate::script) event: EventChanges,
+    /// What it changed of the state.
+    pub(in crate::script) state: Changes,
+    /// What it asked for.
+    pub(in crate::script) commands: Vec<Command>,
+}
+
+impl Frame<'_> {
+    pub(super) fn event(&self) -> Option<&Event> {
+        match &self.event {
+            Subject::Nothing => None,
+            Subject::Seen(event) => Some(event),
+            Subject::Changed(event) => Some(event),
+        }
+    }
+
+    /// The event with the list of its changes.
+    pub(super) fn event_mut(&mut self) -> Option<(&mut Event, &mut EventChanges)> {
+        match &mut self.event {
+            Subject::Changed(event) => Some((event, &mut self.scratch.event)),
+            Subject::Nothing | Subject::Seen(_) => None,
+        }
+    }
+
+    /// A field of the payload; null if it is not there.
+    pub(super) fn field(&self, key: Key) -> Option<&Value> {
+        Some(self.event()?.payload.get(key).unwrap_or(&NULL))
+    }
+
+    /// A field of the state; null if it is not there.
+    pub(super) fn state_field(&self, key: Key) -> Option<&Value> {
+        Some(self.state.as_ref()?.get(key).unwrap_or(&NULL))
+    }
+}
+
+/// A value that compiled code may look at. Arrays and objects are for the interpreter, and so is a
+/// text that is too long for a script.
+pub(super) fn ordinary(value: &Value) -> Option<&Value> {
+    match value {
+        Value::List(_) | Value::Map(_) => None,
+        Value::Text(Text::Plain(text)) if text.len() > STRING_BYTES_MAX => None,
+        _ => Some(value),
+    }
+}
+
+/// A copy of such a value as a script reads it: instants as text.
+pub(super) fn seen(value: &Value) -> Option<Value> {
+    Some(match ordinary(value)? {
+        Value::Time(time) => Value::Text(Text::Plain(time.to_compact_string())),
+        value => value.clone(),
+    })
+}
