@@ -4,7 +4,6 @@
 //! `cargo bench --bench rules` prints them; compare the rows of one run with each other, not with
 //! other machines.
 
-use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use engine::event::{
 use engine::plan::{Plan, RunId};
 use engine::registry::built_in;
 use engine::retail::{EventFactory, EventType, EventWeights};
+use engine::script::{KeyPart, KeyedState, StateKey};
 use engine::spec::{Document, Environment};
 use engine::stage::{Correlator, Enricher, Output, Rows, Stage};
 
@@ -138,9 +138,9 @@ impl Native {
     }
 }
 
-/// The correlator above, in Rust.
+/// The correlator above, in Rust, over the same keyed state.
 struct NativeRush {
-    states: HashMap<i64, (i64, f64), rustc_hash::FxBuildHasher>,
+    states: KeyedState<(i64, f64)>,
     ids: TraceIds,
     basket_rush: Key,
     receipts: Key,
@@ -150,7 +150,7 @@ impl NativeRush {
     fn new() -> Self {
         let key = |name| Key::intern(name).unwrap();
         Self {
-            states: HashMap::default(),
+            states: KeyedState::new(100_000, None),
             ids: TraceIds::new(42, 0),
             basket_rush: key("basket_rush"),
             receipts: key("receipts"),
@@ -161,8 +161,8 @@ impl NativeRush {
         if event.event_type != RECEIPT_CREATED {
             return;
         }
-        let store = event.payload.get(STORE_ID).and_then(Value::as_i64).unwrap_or_default();
-        let state = self.states.entry(store).or_default();
+        let store = event.payload.get(STORE_ID).cloned().unwrap_or_default();
+        let state = self.states.access(&StateKey::One(KeyPart::from(&store)), event.time);
         state.0 += 1;
         state.1 += event.payload.get(TOTAL).and_then(Value::as_f64).unwrap_or_default();
         if state.0 % 10 == 0 {

@@ -242,8 +242,13 @@ impl Rule {
         let state = Some(self.states.access(key, time));
         let mut commands = std::mem::take(&mut self.commands);
         let room = self.timers.room();
-        let open = self.named.get(key).map(Vec::as_slice).unwrap_or_default();
+        let named = &self.named;
         let fits = |commands: &[Command], _: &Returned| {
+            // Mostly nothing is asked for, and then nobody has to look.
+            if commands.is_empty() {
+                return Ok(());
+            }
+            let open = named.get(key).map(Vec::as_slice).unwrap_or_default();
             let is_open = |name: &str| open.iter().any(|(open, _)| open == name);
             if Command::count_timers(commands, is_open) <= room {
                 return Ok(());

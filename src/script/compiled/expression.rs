@@ -124,13 +124,19 @@ impl Lowering<'_> {
             return Ok(test);
         }
         let (mut one, mut two) = (self.operand(one)?, self.operand(two)?);
-        if one.is_code() || two.is_code() {
-            return Ok(Box::new(move |frame| {
+        Ok(match (one.is_code(), two.is_code()) {
+            (false, false) => {
+                Box::new(move |frame| comparison.holds(one.peek(frame)?, two.peek(frame)?))
+            }
+            (true, false) => Box::new(move |frame| {
+                let one = one.eval(frame)?;
+                comparison.holds(&one, two.peek(frame)?)
+            }),
+            _ => Box::new(move |frame| {
                 let (one, two) = (one.eval(frame)?, two.eval(frame)?);
                 comparison.holds(&one, &two)
-            }));
-        }
-        Ok(Box::new(move |frame| comparison.holds(one.peek(frame)?, two.peek(frame)?)))
+            }),
+        })
     }
 
     /// `event.event_type == "name"`: names are compared by their addresses.
@@ -233,6 +239,15 @@ impl Lowering<'_> {
                 _ => None,
             }),
             Expr::Dot(..) | Expr::Index(..) => self.chain_place(expression),
+            Expr::Coalesce(parts, _) => match parts.as_slice() {
+                [one, otherwise] => match (self.place(one)?, self.constant(otherwise)) {
+                    (Some(place), Some(constant)) if place.is_read_where_it_stands() => {
+                        Ok(Some(Place::Or(Box::new(place), constant)))
+                    }
+                    _ => Ok(None),
+                },
+                _ => Ok(None),
+            },
             _ => Ok(None),
         }
     }
@@ -277,13 +292,19 @@ impl FieldsCode {
 }
 
 fn calculation(arithmetic: Arithmetic, mut one: Operand, mut two: Operand) -> Code {
-    if one.is_code() || two.is_code() {
-        return Box::new(move |frame| {
+    match (one.is_code(), two.is_code()) {
+        (false, false) => {
+            Box::new(move |frame| arithmetic.apply(one.peek(frame)?, two.peek(frame)?))
+        }
+        (true, false) => Box::new(move |frame| {
+            let one = one.eval(frame)?;
+            arithmetic.apply(&one, two.peek(frame)?)
+        }),
+        _ => Box::new(move |frame| {
             let (one, two) = (one.eval(frame)?, two.eval(frame)?);
             arithmetic.apply(&one, &two)
-        });
+        }),
     }
-    Box::new(move |frame| arithmetic.apply(one.peek(frame)?, two.peek(frame)?))
 }
 
 fn as_test(mut code: Code) -> Test {

@@ -23,6 +23,8 @@ pub(super) enum Place {
     Slot(usize),
     /// What names lead to inside the object at a place; read only.
     Inside(Box<Place>, Vec<Name>),
+    /// What stands at a place, or this where nothing does (`place ?? 0`); read only.
+    Or(Box<Place>, Value),
 }
 
 /// A name after a dot.
@@ -42,7 +44,9 @@ impl Place {
     /// Whether its value stands somewhere as a whole.
     pub(super) fn is_read_where_it_stands(&self) -> bool {
         match self {
-            Self::Field(_) | Self::State(_) | Self::Slot(_) | Self::Inside(..) => true,
+            Self::Field(_) | Self::State(_) | Self::Slot(_) | Self::Inside(..) | Self::Or(..) => {
+                true
+            }
             Self::Payload | Self::Envelope(_) | Self::Millis => false,
         }
     }
@@ -53,7 +57,7 @@ impl Place {
     }
 
     /// The value where it stands; nothing where it stands nowhere as a value.
-    pub(super) fn peek<'f>(&self, frame: &'f Frame<'_>) -> Option<&'f Value> {
+    pub(super) fn peek<'f>(&'f self, frame: &'f Frame<'_>) -> Option<&'f Value> {
         match self {
             Self::Field(key) => ordinary(frame.field(*key)?),
             Self::State(key) => ordinary(frame.state_field(*key)?),
@@ -66,6 +70,10 @@ impl Place {
                 };
                 ordinary(inside(outer, names)?)
             }
+            Self::Or(place, otherwise) => match place.peek(frame)? {
+                Value::Null => Some(otherwise),
+                value => Some(value),
+            },
             Self::Payload | Self::Envelope(_) | Self::Millis => None,
         }
     }
@@ -110,7 +118,7 @@ impl Place {
                 let (event, changes) = frame.event_mut()?;
                 changes.set_time(event, Timestamp::from_millis(millis));
             }
-            Self::Inside(..) => return None,
+            Self::Inside(..) | Self::Or(..) => return None,
         }
         Some(())
     }
