@@ -108,6 +108,16 @@ pub(super) fn envelope_value(key: EnvelopeKey, event: &Event) -> Value {
     }
 }
 
+/// Whether a field holds what a script would read as this value.
+pub(super) fn reads_the_same(field: Option<&Value>, value: &Value) -> bool {
+    match (field, value) {
+        (Some(Value::Time(time)), Value::Text(text)) => *text == time.to_string().as_str(),
+        (Some(Value::Float(one)), Value::Float(two)) => one.to_bits() == two.to_bits(),
+        (Some(one), two) => one == two,
+        (None, _) => false,
+    }
+}
+
 /// What one call changes of its event, latest last.
 #[derive(Default)]
 pub(super) struct EventChanges {
@@ -117,8 +127,11 @@ pub(super) struct EventChanges {
 }
 
 impl EventChanges {
-    /// Sets a field of the payload.
+    /// Sets a field of the payload, unless it reads like that already.
     pub(super) fn set(&mut self, event: &mut Event, key: Key, value: Value) {
+        if reads_the_same(event.payload.get(key), &value) {
+            return;
+        }
         self.payload.set(&mut event.payload, key, value);
     }
 

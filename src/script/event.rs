@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rhai::{Array, Dynamic, Engine, ImmutableString};
 use rustc_hash::FxBuildHasher;
 
-use super::envelope::{EnvelopeKey, EventChanges, envelope_value};
+use super::envelope::{EnvelopeKey, EventChanges, envelope_value, reads_the_same};
 use super::values::{Names, ScriptResult, fields_from_rhai, from_rhai, map_to_rhai, to_rhai};
 use crate::event::{Event, Fields, Key, RECEIPT_CREATED, Text, Timestamp};
 use crate::problem::did_you_mean;
@@ -100,6 +100,9 @@ impl EventHandle {
     }
 
     fn set_time_ms(&self, millis: i64) -> ScriptResult<()> {
+        if self.time_ms() == millis {
+            return Ok(());
+        }
         let Cell { event, changes, .. } = &mut *writable(&self.0)?;
         changes.set_time(event, Timestamp::from_millis(millis));
         Ok(())
@@ -256,6 +259,10 @@ fn get(cell: &Mutex<Cell>, key: Key) -> Dynamic {
 
 fn set(cell: &Mutex<Cell>, key: Key, value: &Dynamic) -> ScriptResult<()> {
     let value = from_rhai(value)?;
+    // The interpreter writes back what a method was called on, changed or not.
+    if reads_the_same(lock(cell).event.payload.get(key), &value) {
+        return Ok(());
+    }
     let Cell { event, changes, .. } = &mut *writable(cell)?;
     changes.set(event, key, value);
     Ok(())

@@ -200,6 +200,17 @@ fn the_event_of_a_correlator_can_only_be_read() {
 }
 
 #[test]
+fn a_method_that_changes_nothing_may_be_called_on_what_can_only_be_read() {
+    let text = "fn on_event(event, state, out) {
+        let text = event.payload.product_id.to_string() + event.time_ms.to_string();
+        out.emit(\"n\", #{ p: text });
+    }";
+    let mut rule = rule(text, &[]);
+    let out = feed(&mut rule, &[stock(1, 7, 1)]);
+    assert_eq!((reasons(&out), seen(&out)), (vec![], vec![r#"1000 n {"p":"71000"}"#.to_owned()]));
+}
+
+#[test]
 fn state_is_forgotten_after_its_ttl_and_beyond_its_bound() {
     let count = "fn on_event(event, state, out) {
         state.n = (state.n ?? 0) + 1;

@@ -165,9 +165,12 @@ impl Comparison {
 
     /// Floats that differ by no more than the last bit of the larger one are equal to the
     /// interpreter, and where one of them is zero, those that differ by less than that bit of 1.
-    /// Nothing holds of what is not a number.
+    /// Nothing holds of what is not a number, but beside zero it is as good as zero.
     fn is_of_floats(self, one: f64, two: f64) -> bool {
         let scale = if one * two == 0.0 { 1.0 } else { one.abs().max(two.abs()) };
+        if scale == 0.0 {
+            return self.is(Ordering::Equal);
+        }
         let difference = (one - two) / scale;
         match self {
             Self::Equal => difference.abs() <= f64::EPSILON,
