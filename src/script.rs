@@ -10,6 +10,7 @@ mod event;
 mod fields;
 mod fuse;
 mod output;
+mod print;
 mod random;
 mod sandbox;
 mod state;

@@ -126,7 +126,7 @@ script: |
             .collect();
         let on: Result<Vec<Key>, _> = self.on.iter().map(|name| Key::intern(name)).collect();
         let on = on.map_err(|error| problems.push(cx.problem("/on", error.to_string())));
-        let sandbox = Sandbox::new(seed_of(cx.seed, cx.stage));
+        let sandbox = Sandbox::new(seed_of(cx.seed, cx.stage)).of_rule(cx.stage);
         let script = cx
             .script("/script", &self.script)
             .map_err(Problems::from)

@@ -66,7 +66,7 @@ script: |
 ";
 
     fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems> {
-        let mut sandbox = Sandbox::new(seed_of(cx.seed, cx.stage));
+        let mut sandbox = Sandbox::new(seed_of(cx.seed, cx.stage)).of_rule(cx.stage);
         let (tables, mut problems) = read_tables(&self.tables, cx);
         sandbox.add_tables(tables);
         let on: Result<Vec<Key>, _> = self.on.iter().map(|name| Key::intern(name)).collect();

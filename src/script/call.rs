@@ -8,6 +8,7 @@ use rhai::{
 };
 
 use super::Script;
+use super::print::Printer;
 use crate::failure::Failure;
 use crate::problem::{Excerpt, LineColumn, Place};
 
@@ -15,6 +16,7 @@ use crate::problem::{Excerpt, LineColumn, Place};
 pub struct Runner {
     engine: Arc<Engine>,
     excerpt: Arc<Excerpt>,
+    printer: Printer,
     global: GlobalRuntimeState,
     caches: Caches,
     scope: Scope<'static>,
@@ -23,21 +25,36 @@ pub struct Runner {
 impl Runner {
     /// A runner of a compiled script.
     pub fn new(script: Script) -> Self {
-        Self::with_ast(Arc::new(script.engine), &script.ast, script.excerpt)
+        Self::with_ast(Arc::new(script.engine), &script.ast, script.excerpt, script.printer)
     }
 
-    pub(super) fn with_ast(engine: Arc<Engine>, ast: &AST, excerpt: Arc<Excerpt>) -> Self {
+    pub(super) fn with_ast(
+        engine: Arc<Engine>,
+        ast: &AST,
+        excerpt: Arc<Excerpt>,
+        printer: Printer,
+    ) -> Self {
         let mut global = engine.new_global_runtime_state();
         global.lib.push(ast.shared_lib().clone());
         let mut caches = Caches::new();
         // Without one, each call would make its own and resolve every function again.
         caches.push_fn_resolution_cache();
-        Self { engine, excerpt, global, caches, scope: Scope::new() }
+        Self { engine, excerpt, printer, global, caches, scope: Scope::new() }
     }
 
     /// Calls a function.
     pub fn call(&mut self, function: &str, arguments: impl FuncArgs) -> Result<Dynamic, Failure> {
         self.run(|context| context.call_fn(function, arguments))
+    }
+
+    /// How many operations the last call took, until it ended or failed.
+    pub fn operations(&self) -> u64 {
+        self.global.num_operations
+    }
+
+    /// What writes the lines that the script prints.
+    pub(super) fn printer(&self) -> &Printer {
+        &self.printer
     }
 
     /// Runs something in the runner's context, with a fresh count of operations.

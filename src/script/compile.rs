@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rhai::{AST, Engine, OptimizationLevel, ParseError, ParseErrorType, Position, Scope, Stmt};
 
 use super::check;
+use super::print::Printer;
 use super::sandbox::EXPRESSION_DEPTH_MAX;
 use super::{Randomness, Sandbox, event, fuse, state};
 use crate::event::{Key, mix};
@@ -36,6 +37,7 @@ pub struct Script {
     pub(super) engine: Engine,
     pub(super) ast: AST,
     pub(super) excerpt: Arc<Excerpt>,
+    pub(super) printer: Printer,
     randomness: Option<Randomness>,
 }
 
@@ -57,7 +59,7 @@ impl Script {
         sandbox: Sandbox,
         functions: &[Function],
     ) -> Result<Self, Problems> {
-        let Sandbox { mut engine, randomness } = sandbox;
+        let Sandbox { mut engine, randomness, rule } = sandbox;
         let mut problems = Vec::new();
         let constants = constants(&engine, &excerpt, &mut problems);
         let ast =
@@ -81,7 +83,10 @@ impl Script {
         let ast = engine.optimize_ast(&constants, ast, OptimizationLevel::Simple);
         resolve_constants(&mut engine, &ast, constants);
         let randomness = randomness.filter(|_| excerpt.text.contains("rand"));
-        Ok(Self { engine, ast, excerpt: Arc::new(excerpt), randomness })
+        let excerpt = Arc::new(excerpt);
+        let printer = Printer::new(rule, Arc::clone(&excerpt));
+        printer.register(&mut engine);
+        Ok(Self { engine, ast, excerpt, printer, randomness })
     }
 
     /// Whether the script has a function of that name.

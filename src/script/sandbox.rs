@@ -35,6 +35,8 @@ pub struct Sandbox {
     pub(super) engine: Engine,
     /// None where a script decides by what it is given alone.
     pub(super) randomness: Option<Randomness>,
+    /// The stage whose rule the script is.
+    pub(super) rule: Option<String>,
 }
 
 impl Sandbox {
@@ -43,7 +45,13 @@ impl Sandbox {
         let Self { mut engine, .. } = Self::without_randomness();
         let randomness = Randomness::new(seed);
         random::register(&mut engine, &randomness);
-        Self { engine, randomness: Some(randomness) }
+        Self { engine, randomness: Some(randomness), rule: None }
+    }
+
+    /// Names the stage whose rule the script is, for what it prints.
+    #[must_use]
+    pub fn of_rule(self, stage: &str) -> Self {
+        Self { rule: Some(stage.to_owned()), ..self }
     }
 
     /// An engine without `rand`: what runs in it depends on nothing but its arguments.
@@ -76,11 +84,9 @@ impl Sandbox {
             .set_max_variables(VARIABLES_MAX)
             .set_max_functions(FUNCTIONS_MAX)
             .set_max_modules(0);
-        engine.on_print(|text| tracing::debug!(target: "script", "{text}"));
-        engine.on_debug(|text, _, position| tracing::debug!(target: "script", %position, "{text}"));
         event::register(&mut engine);
         state::register(&mut engine);
         output::register(&mut engine);
-        Self { engine, randomness: None }
+        Self { engine, randomness: None, rule: None }
     }
 }
