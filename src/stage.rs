@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
 use crate::monitor::FindingsBoard;
+use crate::script::RuleFigures;
 
 pub use crate::failure::Failure;
 pub use crate::state::{State, StateError};
@@ -119,6 +120,11 @@ pub trait Enricher: Send {
     fn findings(&self) -> Option<FindingsBoard> {
         None
     }
+
+    /// Where it enters what its calls come to, if it is a rule.
+    fn figures(&self) -> Option<RuleFigures> {
+        None
+    }
 }
 
 /// The events of a batch that an enricher is to look at: all of them, or those its `when:` lets in.
@@ -210,6 +216,14 @@ pub trait Correlator: Send {
 
     /// Goes on from what another instance with the same settings remembered.
     fn restore(&mut self, state: &State) -> Result<(), StateError>;
+
+    /// A batch is through: what was counted event by event can be entered where others see it.
+    fn end_batch(&mut self) {}
+
+    /// Where it enters what its calls come to, if it is a rule.
+    fn figures(&self) -> Option<RuleFigures> {
+        None
+    }
 
     /// Whether events pass through, or only what is derived from them.
     fn passes_through(&self) -> bool {

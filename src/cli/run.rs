@@ -2,6 +2,7 @@
 
 mod progress;
 mod report_file;
+mod rules;
 mod signals;
 mod summary;
 

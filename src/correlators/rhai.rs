@@ -15,8 +15,8 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, FieldPath, Fields, Key, Timestamp, TraceIds};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    Command, EventHandle, Function, KeyPart, KeyedState, OutputHandle, Randomness, Runner, Sandbox,
-    Script, StateHandle, StateKey, TimerId, Timers, seed_of,
+    Command, EventHandle, Function, KeyPart, KeyedState, Meter, OutputHandle, Randomness,
+    RuleFigures, Runner, Sandbox, Script, StateHandle, StateKey, TimerId, Timers, seed_of,
 };
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
@@ -350,6 +350,17 @@ impl Correlator for Rule {
         self.timers.len() as u64
     }
 
+    fn end_batch(&mut self) {
+        self.script.meter.enter();
+        let states = &self.states;
+        let figures = self.script.meter.figures();
+        figures.enter_keys(states.len(), states.expired(), states.evicted());
+    }
+
+    fn figures(&self) -> Option<RuleFigures> {
+        Some(self.script.meter.figures())
+    }
+
     fn state(&self) -> State {
         self.memory()
     }
@@ -374,6 +385,7 @@ struct Room<'a> {
 /// The script's functions with their arguments.
 struct Calls {
     runner: Runner,
+    meter: Meter,
     event: EventHandle,
     state: StateHandle,
     out: OutputHandle,
@@ -393,6 +405,7 @@ impl Calls {
             out_argument: Dynamic::from(out.clone()),
             has_on_end: script.has(ON_END.name),
             runner: Runner::new(script),
+            meter: Meter::default(),
             event,
             state,
             out,
@@ -411,17 +424,19 @@ impl Calls {
     ) -> Result<(), Failure> {
         self.state.swap(state);
         let (own, out) = (self.state_argument.clone(), self.out_argument.clone());
-        let result = match first {
-            Some(first) => self.runner.call(function, (first, own, out)),
-            None => self.runner.call(function, (own, out)),
-        };
-        let timers = self.out.timers(|name| room.open.iter().any(|(open, _)| open == name));
-        let result = match result {
-            Ok(_) if timers > room.timers => {
-                Err(Failure::new("script", "there are as many open timers as `max_timers` allows"))
+        let asked = &self.out;
+        let result = self.meter.count(&mut self.runner, |runner| {
+            match first {
+                Some(first) => runner.call(function, (first, own, out))?,
+                None => runner.call(function, (own, out))?,
+            };
+            let timers = asked.timers(|name| room.open.iter().any(|(open, _)| open == name));
+            if timers > room.timers {
+                let reason = "there are as many open timers as `max_timers` allows";
+                return Err(Failure::new("script", reason));
             }
-            result => result.map(|_| ()),
-        };
+            Ok(())
+        });
         if result.is_ok() {
             self.out.take(commands);
             self.state.keep_changes();

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key};
 use crate::problem::{Problem, Problems};
-use crate::script::{EventHandle, Function, Randomness, Runner, Sandbox, Script, Table, seed_of};
+use crate::script::{
+    EventHandle, Function, Meter, Randomness, RuleFigures, Runner, Sandbox, Script, Table, seed_of,
+};
 use crate::stage::{Enricher, Failure, Rows, Stage, Verdict};
 
 const ENRICH: Function = Function { name: "enrich", parameters: &["event"], required: true };
@@ -126,6 +128,7 @@ fn read_table(
 
 struct RhaiEnricher {
     runner: Runner,
+    meter: Meter,
     event: EventHandle,
     randomness: Option<Randomness>,
     on: Vec<Key>,
@@ -134,7 +137,8 @@ struct RhaiEnricher {
 impl RhaiEnricher {
     fn new(script: Script, on: Vec<Key>) -> Self {
         let randomness = script.randomness();
-        Self { runner: Runner::new(script), event: EventHandle::new(true), randomness, on }
+        let (runner, event) = (Runner::new(script), EventHandle::new(true));
+        Self { runner, meter: Meter::default(), event, randomness, on }
     }
 
     fn judge(&mut self, event: &mut Event) -> Verdict {
@@ -145,8 +149,11 @@ impl RhaiEnricher {
             randomness.begin(event);
         }
         self.event.swap(event);
-        let result = self.runner.call(ENRICH.name, (self.event.clone(),));
-        let verdict = match result.and_then(|returned| keeps(&returned)) {
+        let Self { runner, meter, event: handle, .. } = self;
+        let kept = meter.count(runner, |runner| {
+            runner.call(ENRICH.name, (handle.clone(),)).and_then(|returned| keeps(&returned))
+        });
+        let verdict = match kept {
             Ok(true) => Verdict::Keep,
             Ok(false) => Verdict::Drop,
             Err(failure) => Verdict::Fail(failure),
@@ -173,6 +180,11 @@ fn keeps(returned: &Dynamic) -> Result<bool, Failure> {
 impl Enricher for RhaiEnricher {
     fn enrich(&mut self, rows: &mut Rows<'_>) {
         rows.for_each(|event| self.judge(event));
+        self.meter.enter();
+    }
+
+    fn figures(&self) -> Option<RuleFigures> {
+        Some(self.meter.figures())
     }
 }
 

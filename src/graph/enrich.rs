@@ -18,6 +18,7 @@ pub(super) fn enrich(
     if let Some(findings) = team.first().and_then(|first| first.findings()) {
         cx.account.show(findings);
     }
+    cx.account.show_rules(team.iter().filter_map(|enricher| enricher.figures()).collect());
     if team.len() == 1 {
         let mut enricher = team.remove(0);
         return input.map(move |batch| one_batch(batch, &mut *enricher, &mut cx)).boxed();
