@@ -166,7 +166,9 @@ impl<'a> Wiring<'a> {
         let own = self.around.own_dead_letters.get(&self.plan.stages[place].name);
         let letters = own.unwrap_or(&self.around.dead_letters).clone();
         let failures = Failures::new(account.clone(), letters, self.around.control.clone());
-        StageContext { account, failures, when: self.plan.stages[place].when.clone() }
+        let PlannedStage { when, name, .. } = &self.plan.stages[place];
+        let (when, tap) = (when.clone(), self.around.taps.get(name).cloned());
+        StageContext { account, failures, when, tap }
     }
 
     /// A stage's part in the checkpoints, or that of something in front of it.

@@ -5,6 +5,7 @@ mod report_file;
 mod rules;
 mod signals;
 mod summary;
+mod trace;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub(super) use self::summary::{number, span};
 
 use self::progress::Progress;
 use self::report_file::ReportFile;
+use self::trace::TraceArguments;
 use super::pipeline::{ClockArguments, ReadArguments, ShardArgument};
 use super::{CommandError, CommandResult, Exit, LogFormat, OutputArguments, terminal};
 
@@ -36,6 +38,7 @@ Examples:
   engine run shop.yaml --duration 24h --speed max       a day, as fast as it goes
   engine run shop.yaml --shard 0/4                      a quarter of the stores, beside three others
   engine run shop.yaml --set sources.shop.with.burst=5 --env-file prod.env
+  engine run shop.yaml --sample 20 --trace high_value   what goes in and out of a stage
   engine run - --events 1000 < shop.yaml | jq .payload
 
 The first SIGINT or SIGTERM stops the sources and drains, the second has what is left kept in disk
@@ -50,6 +53,8 @@ pub(super) struct RunArguments {
     clock: ClockArguments,
     #[command(flatten)]
     shard: ShardArgument,
+    #[command(flatten)]
+    trace: TraceArguments,
     /// How long a stopped run may drain
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain_timeout: Duration,
@@ -72,6 +77,7 @@ pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> Command
     let engine = Engine::new(document, &built_in())?
         .with_drain_timeout(arguments.drain_timeout)
         .with_reset_state(arguments.reset_state);
+    let engine = arguments.trace.tap(engine)?;
     if output.quiet == 0 && !engine.warnings().is_empty() {
         terminal::report(engine.warnings());
     }

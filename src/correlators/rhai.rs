@@ -426,10 +426,11 @@ impl Calls {
         let (own, out) = (self.state_argument.clone(), self.out_argument.clone());
         let asked = &self.out;
         let result = self.meter.count(&mut self.runner, |runner| {
-            match first {
-                Some(first) => runner.call(function, (first, own, out))?,
-                None => runner.call(function, (own, out))?,
+            let result = match first {
+                Some(first) => runner.call(function, (first, own, out)),
+                None => runner.call(function, (own, out)),
             };
+            drop(result?);
             let timers = asked.timers(|name| room.open.iter().any(|(open, _)| open == name));
             if timers > room.timers {
                 let reason = "there are as many open timers as `max_timers` allows";

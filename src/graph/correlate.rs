@@ -127,7 +127,7 @@ impl Driver {
         }
         if let Err(failure) = self.correlator.observe(&event, &mut self.out) {
             self.out.events.clear();
-            self.cx.failures.event(&event, &failure);
+            self.cx.fail([(&event, &failure)]);
             return;
         }
         if self.correlator.passes_through() {

@@ -68,10 +68,13 @@ fn apply(mut batch: Batch, verdicts: &[(u32, Verdict)], cx: &StageContext) -> Ba
     };
     let gone: Vec<Event> = batch.events_mut().extract_if(.., goes).collect();
     let judged = || gone.iter().zip(verdicts);
-    cx.failures.events(judged().filter_map(|(event, (_, verdict))| match verdict {
+    cx.fail(judged().filter_map(|(event, (_, verdict))| match verdict {
         Verdict::Fail(failure) => Some((event, failure)),
         Verdict::Keep | Verdict::Drop => None,
     }));
-    cx.account.filter(judged().filter(|(_, (_, verdict))| *verdict == Verdict::Drop).count());
+    cx.filter(judged().filter_map(|(event, (_, verdict))| match verdict {
+        Verdict::Drop => Some(event),
+        Verdict::Keep | Verdict::Fail(_) => None,
+    }));
     batch.pruned()
 }

@@ -205,7 +205,7 @@ mod tests {
     fn a_rule_that_ends_in_the_middle_of_a_batch_has_entered_its_calls() {
         let (mut runner, mut meter) = (runner(), Meter::default());
         let figures = [meter.figures()];
-        meter.count(&mut runner, |runner| runner.call(RUN.name, (false,))).unwrap();
+        drop(meter.count(&mut runner, |runner| runner.call(RUN.name, (false,))).unwrap());
         drop(meter);
         figures[0].note_function("run", Some("a loop"));
         let tally = RuleFigures::tally(&figures).unwrap();
