@@ -155,7 +155,9 @@ impl<'a> Wiring<'a> {
     fn run_id(&mut self, place: usize) -> RunId {
         let planned = &self.plan.stages[place];
         let comes_again = planned.inputs.iter().all(|input| self.is_replayed[*input])
-            && (planned.inputs.len() < 2 || planned.order == Order::EventTime);
+            && (planned.inputs.len() < 2 || planned.order == Order::EventTime)
+            // One that counts its ids from the first again gives them to other events.
+            && !self.around.checkpoints.begins_anew(&planned.name);
         self.is_replayed[place] &= comes_again;
         let restarts = if self.is_replayed[place] { 0 } else { self.around.checkpoints.restarts() };
         RunId { restarts, ..RunId::of(self.around.clock.start()) }

@@ -75,6 +75,11 @@ impl Plan {
         }
     }
 
+    /// The stage of that name.
+    pub fn stage(&self, name: &str) -> Option<&PlannedStage> {
+        self.stages.iter().find(|stage| stage.name == name)
+    }
+
     /// Builds an instance of a stage.
     pub fn build(&self, stage: &PlannedStage, run: RunId) -> Result<Stage, Problems> {
         let run = self.run(run);
