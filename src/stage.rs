@@ -5,6 +5,7 @@
 
 mod hold;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +14,8 @@ use crate::clock::Clock;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
 use crate::monitor::FindingsBoard;
-use crate::script::RuleFigures;
+use crate::problem::Problems;
+use crate::script::{Premises, RuleFigures};
 
 pub use crate::failure::Failure;
 pub use crate::state::{State, StateError};
@@ -48,6 +50,11 @@ pub trait Source: Send {
     /// Events that come only once get ids that no run before has given.
     fn replays(&self) -> bool {
         true
+    }
+
+    /// Whether it makes events of the contract, with the fields that each type has and no others.
+    fn keeps_contract(&self) -> bool {
+        false
     }
 
     /// Connects and looks, for `engine validate --probe`: takes nothing. Says what is there.
@@ -124,6 +131,18 @@ pub trait Enricher: Send {
     /// Where it enters what its calls come to, if it is a rule.
     fn figures(&self) -> Option<RuleFigures> {
         None
+    }
+
+    /// Names of fields that it may add to payloads; none where it does not say.
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        None
+    }
+
+    /// Tries itself out before a run, if it is a rule, and says what is wrong with it. An instance
+    /// that was tried out does nothing else.
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let _ = premises;
+        Problems::default()
     }
 }
 
@@ -223,6 +242,18 @@ pub trait Correlator: Send {
     /// Where it enters what its calls come to, if it is a rule.
     fn figures(&self) -> Option<RuleFigures> {
         None
+    }
+
+    /// Types and fields of the events that it derives; none where it does not say.
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        None
+    }
+
+    /// Tries itself out before a run, if it is a rule, and says what is wrong with it. An instance
+    /// that was tried out does nothing else.
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let _ = premises;
+        Problems::default()
     }
 
     /// Whether events pass through, or only what is derived from them.

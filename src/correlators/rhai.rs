@@ -2,8 +2,10 @@
 
 mod emit;
 mod memory;
+mod trial;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use ::rhai::Dynamic;
 use rustc_hash::FxBuildHasher;
@@ -15,8 +17,9 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, FieldPath, Fields, Key, Timestamp, TraceIds};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    Command, EventHandle, Function, KeyPart, KeyedState, Meter, OutputHandle, Randomness,
-    RuleFigures, Runner, Sandbox, Script, StateHandle, StateKey, TimerId, Timers, seed_of,
+    Command, EventHandle, Function, KeyPart, KeyedState, Meter, OutputHandle, PayloadFields,
+    Premises, Randomness, RuleFigures, Runner, Sandbox, Script, StateHandle, StateKey, TimerId,
+    Timers, seed_of,
 };
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
@@ -165,6 +168,7 @@ struct Rule {
     fingerprint: String,
     /// What the script draws from, if it does.
     randomness: Option<Randomness>,
+    payload_fields: Arc<PayloadFields>,
     states: KeyedState<Fields>,
     timers: Timers<Due>,
     /// The open timers of each key, by name.
@@ -198,6 +202,7 @@ impl Rule {
         Self {
             fingerprint: script.fingerprint(),
             randomness: script.randomness(),
+            payload_fields: script.payload_fields(),
             script: Calls::new(script),
             states: KeyedState::new(settings.max_keys, settings.ttl.map(|ttl| ttl.0)),
             timers: Timers::new(settings.max_timers),
@@ -359,6 +364,14 @@ impl Correlator for Rule {
 
     fn figures(&self) -> Option<RuleFigures> {
         Some(self.script.meter.figures())
+    }
+
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(self.payload_fields.added().cloned().collect())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        self.try_functions_out(premises)
     }
 
     fn state(&self) -> State {

@@ -1,6 +1,7 @@
 //! `type: rhai`: changes or drops events by a script's `fn enrich(event)`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use ::rhai::Dynamic;
 use indexmap::IndexMap;
@@ -11,7 +12,8 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    EventHandle, Function, Meter, Randomness, RuleFigures, Runner, Sandbox, Script, Table, seed_of,
+    EventHandle, Function, Meter, PayloadFields, Premises, Randomness, RuleFigures, Runner,
+    Sandbox, Script, Table, seed_of,
 };
 use crate::stage::{Enricher, Failure, Rows, Stage, Verdict};
 
@@ -131,14 +133,15 @@ struct RhaiEnricher {
     meter: Meter,
     event: EventHandle,
     randomness: Option<Randomness>,
+    payload_fields: Arc<PayloadFields>,
     on: Vec<Key>,
 }
 
 impl RhaiEnricher {
     fn new(script: Script, on: Vec<Key>) -> Self {
-        let randomness = script.randomness();
+        let (randomness, payload_fields) = (script.randomness(), script.payload_fields());
         let (runner, event) = (Runner::new(script), EventHandle::new(true));
-        Self { runner, meter: Meter::default(), event, randomness, on }
+        Self { runner, meter: Meter::default(), event, randomness, payload_fields, on }
     }
 
     fn judge(&mut self, event: &mut Event) -> Verdict {
@@ -183,6 +186,22 @@ impl Enricher for RhaiEnricher {
         self.meter.enter();
     }
 
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(self.payload_fields.added().cloned().collect())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let types = premises.types_of(&self.on);
+        let mut trial = self.runner.trial(&self.payload_fields, types.as_ref(), premises);
+        trial.on_events(ENRICH.name, |event| match self.judge(&mut event.clone()) {
+            Verdict::Keep | Verdict::Drop => Ok(()),
+            Verdict::Fail(failure) => Err(self.runner.mishap(ENRICH.name, &failure)),
+        });
+        let mut problems = trial.into_problems();
+        problems.extend(premises.misspelt(&self.on));
+        problems
+    }
+
     fn figures(&self) -> Option<RuleFigures> {
         Some(self.meter.figures())
     }
@@ -190,8 +209,6 @@ impl Enricher for RhaiEnricher {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::event::{RECEIPT_CREATED, STORE_OPENED, TOTAL, Text, Timestamp, Value};
     use crate::problem::{Excerpt, SourceText};

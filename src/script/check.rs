@@ -151,19 +151,25 @@ pub(super) fn functions_with(
 ) -> Vec<(AST, String)> {
     let mut found = Vec::new();
     for function in functions {
-        let parameters = function.parameters.len();
         let place = function.parameters.iter().position(|name| *name == parameter);
-        let definition = ast
-            .iter_functions()
-            .find(|found| found.name == function.name && found.params.len() == parameters);
-        if let (Some(place), Some(definition)) = (place, definition) {
-            let alone = ast.clone_functions_only_filtered(|_, _, is_script, name, count| {
-                is_script && name == function.name && count == parameters
-            });
-            found.push((alone, definition.params[place].to_owned()));
+        let alone = alone(ast, function.name, function.parameters.len());
+        if let (Some(place), Some((alone, parameters))) = (place, alone) {
+            found.push((alone, parameters[place].clone()));
         }
     }
     found
+}
+
+/// A function on its own, and the script's names for its parameters.
+pub(super) fn alone(ast: &AST, function: &str, parameters: usize) -> Option<(AST, Vec<String>)> {
+    let definition = ast
+        .iter_functions()
+        .find(|found| found.name == function && found.params.len() == parameters)?;
+    let names = definition.params.iter().map(|name| (*name).to_owned()).collect();
+    let alone = ast.clone_functions_only_filtered(|_, _, is_script, name, count| {
+        is_script && name == function && count == parameters
+    });
+    Some((alone, names))
 }
 
 /// The problem of a property that no event has.

@@ -7,7 +7,7 @@ use rhai::{AST, Engine, OptimizationLevel, ParseError, ParseErrorType, Position,
 use super::check;
 use super::print::Printer;
 use super::sandbox::EXPRESSION_DEPTH_MAX;
-use super::{Randomness, Sandbox, event, fuse, state};
+use super::{PayloadFields, Randomness, Sandbox, event, fuse, state};
 use crate::event::{Key, mix};
 use crate::problem::{Excerpt, Place, Problem, Problems, did_you_mean};
 
@@ -38,6 +38,7 @@ pub struct Script {
     pub(super) ast: AST,
     pub(super) excerpt: Arc<Excerpt>,
     pub(super) printer: Printer,
+    pub(super) payload_fields: Arc<PayloadFields>,
     randomness: Option<Randomness>,
 }
 
@@ -73,6 +74,7 @@ impl Script {
             problems.truncate(PROBLEMS_MAX);
             return Err(Problems(problems));
         }
+        let payload_fields = PayloadFields::of(&ast, functions);
         let places: Vec<Position> = check::functions_with("event", &ast, functions)
             .iter()
             .flat_map(|(alone, event)| fuse::places(alone, event))
@@ -84,9 +86,15 @@ impl Script {
         resolve_constants(&mut engine, &ast, constants);
         let randomness = randomness.filter(|_| excerpt.text.contains("rand"));
         let excerpt = Arc::new(excerpt);
+        let payload_fields = Arc::new(payload_fields);
         let printer = Printer::new(rule, Arc::clone(&excerpt));
         printer.register(&mut engine);
-        Ok(Self { engine, ast, excerpt, printer, randomness })
+        Ok(Self { engine, ast, excerpt, printer, payload_fields, randomness })
+    }
+
+    /// Which fields of payloads it reads and writes.
+    pub fn payload_fields(&self) -> Arc<PayloadFields> {
+        Arc::clone(&self.payload_fields)
     }
 
     /// Whether the script has a function of that name.

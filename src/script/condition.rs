@@ -94,6 +94,11 @@ impl Condition {
         &self.compiled.warnings
     }
 
+    /// The only types of events that it can be true of; none where it does not say.
+    pub fn types(&self) -> Option<&[Key]> {
+        self.compiled.types.as_deref()
+    }
+
     fn with(compiled: Arc<Compiled>) -> Self {
         let evaluator = (!compiled.types_decide).then(|| {
             let event = EventHandle::new(false);
