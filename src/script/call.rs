@@ -152,6 +152,8 @@ pub(super) struct Fault {
 pub(super) enum FaultCause {
     /// Something that the script does and cannot.
     Script,
+    /// Something that it does with a value that is not there.
+    Absent,
     /// The script throws, which is meant.
     Thrown,
     /// The call does not come to an end.
@@ -171,6 +173,10 @@ impl Fault {
         let cause = match innermost {
             EvalAltResult::ErrorRuntime(..) => FaultCause::Thrown,
             EvalAltResult::ErrorTooManyOperations(_) => FaultCause::Endless,
+            EvalAltResult::ErrorFunctionNotFound(signature, _) if signature.contains("()") => {
+                FaultCause::Absent
+            }
+            EvalAltResult::ErrorDotExpr(text, _) if text.contains("'()'") => FaultCause::Absent,
             _ => FaultCause::Script,
         };
         Self { message: message(innermost), position, cause }

@@ -29,6 +29,8 @@ pub struct Mishap {
 /// What a rule does with events of each type that it is for.
 pub struct Trial {
     types: Vec<EventType>,
+    /// Whether it is known that these types come, and not only that they may.
+    is_pinned: bool,
     problems: Vec<Problem>,
     /// Whether a call did not come to an end; others would not either.
     is_endless: bool,
@@ -43,13 +45,13 @@ impl Trial {
         types: Option<&BTreeSet<String>>,
         premises: &Premises<'_>,
     ) -> Self {
-        let problems = fields.check(excerpt, types, premises);
+        let (is_pinned, problems) = (types.is_some(), fields.check(excerpt, types, premises));
         let types = match types {
             Some(names) => known_types(names).unwrap_or_default(),
             None => EventType::ALL.to_vec(),
         };
         let types = types.into_iter().filter(|known| !fields.needs_more_than(*known)).collect();
-        Self { types, problems, is_endless: false }
+        Self { types, is_pinned, problems, is_endless: false }
     }
 
     /// Calls a function with samples, one of each type after the other. A type of which every
@@ -71,13 +73,17 @@ impl Trial {
                 mishaps[place].push(mishap);
             }
         }
+        // A field may be missing because of a type that does not come.
+        let all_fail = mishaps.iter().all(|mishaps| mishaps.len() == SAMPLES);
+        let is_told = |mishap: &Mishap| match mishap.cause {
+            FaultCause::Thrown => false,
+            FaultCause::Absent => self.is_pinned || all_fail,
+            FaultCause::Script | FaultCause::Endless => true,
+        };
         let mut told: Vec<(Mishap, Vec<EventType>)> = Vec::new();
         for (event_type, mishaps) in self.types.iter().zip(mishaps) {
-            let is_meant = |mishap: &Mishap| mishap.cause == FaultCause::Thrown;
-            let Some(last) = mishaps.last().filter(|_| mishaps.len() == SAMPLES) else { continue };
-            if mishaps.iter().any(is_meant) {
-                continue;
-            }
+            let fails = mishaps.len() == SAMPLES && mishaps.iter().all(is_told);
+            let Some(last) = mishaps.last().filter(|_| fails) else { continue };
             match told.iter_mut().find(|(known, _)| known.place == last.place) {
                 Some((_, types)) => types.push(*event_type),
                 None => told.push((last.clone(), vec![*event_type])),

@@ -2,6 +2,7 @@
 //! and editing it while it runs.
 
 mod trace;
+mod trial;
 mod watch;
 
 use serde_json::Value;
