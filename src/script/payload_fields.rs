@@ -42,7 +42,7 @@ impl PayloadFields {
         let mut fields = Self::default();
         walk(ast, |node| match node {
             ASTNode::Expr(Expr::StringConstant(text, _)) => {
-                _ = fields.written.insert(text.to_string())
+                _ = fields.written.insert(text.to_string());
             }
             ASTNode::Expr(Expr::Map(map, _)) => {
                 fields.of_maps.extend(map.0.iter().map(|(name, _)| name.name.to_string()));

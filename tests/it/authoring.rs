@@ -1,6 +1,7 @@
 //! What helps to write a rule: seeing what it prints, what goes in and out of it, what it costs,
 //! and editing it while it runs.
 
+mod succession;
 mod trace;
 mod trial;
 mod watch;
