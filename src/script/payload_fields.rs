@@ -24,6 +24,8 @@ pub struct PayloadFields {
     written: BTreeSet<String>,
     /// Fields of the maps that it makes, which may be payloads of events that it derives.
     of_maps: BTreeSet<String>,
+    /// Whether the script looks something up, which may not be there for made-up events.
+    looks_up: bool,
 }
 
 /// A place where a field is read.
@@ -44,6 +46,7 @@ impl PayloadFields {
             ASTNode::Expr(Expr::StringConstant(text, _)) => {
                 _ = fields.written.insert(text.to_string());
             }
+            ASTNode::Expr(Expr::FnCall(call, _)) => fields.looks_up |= call.name == "lookup",
             ASTNode::Expr(Expr::Map(map, _)) => {
                 fields.of_maps.extend(map.0.iter().map(|(name, _)| name.name.to_string()));
             }
@@ -107,6 +110,11 @@ impl PayloadFields {
     /// The names that other stages may find in payloads, or as types, because of this script.
     pub fn added(&self) -> impl Iterator<Item = &String> {
         self.written.iter().chain(&self.of_maps)
+    }
+
+    /// Whether the script looks records up.
+    pub(super) fn looks_up(&self) -> bool {
+        self.looks_up
     }
 
     /// Whether the script reads a field that events of the type do not have by themselves.

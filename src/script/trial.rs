@@ -31,6 +31,8 @@ pub struct Trial {
     types: Vec<EventType>,
     /// Whether it is known that these types come, and not only that they may.
     is_pinned: bool,
+    /// Whether something may be missing because the samples are made up.
+    looks_up: bool,
     problems: Vec<Problem>,
     /// Whether a call did not come to an end; others would not either.
     is_endless: bool,
@@ -51,7 +53,7 @@ impl Trial {
             None => EventType::ALL.to_vec(),
         };
         let types = types.into_iter().filter(|known| !fields.needs_more_than(*known)).collect();
-        Self { types, is_pinned, problems, is_endless: false }
+        Self { types, is_pinned, looks_up: fields.looks_up(), problems, is_endless: false }
     }
 
     /// Calls a function with samples, one of each type after the other. A type of which every
@@ -77,7 +79,7 @@ impl Trial {
         let all_fail = mishaps.iter().all(|mishaps| mishaps.len() == SAMPLES);
         let is_told = |mishap: &Mishap| match mishap.cause {
             FaultCause::Thrown => false,
-            FaultCause::Absent => self.is_pinned || all_fail,
+            FaultCause::Absent => !self.looks_up && (self.is_pinned || all_fail),
             FaultCause::Script | FaultCause::Endless => true,
         };
         let mut told: Vec<(Mishap, Vec<EventType>)> = Vec::new();
@@ -101,6 +103,7 @@ impl Trial {
         }
         if let Some(Err(mishap)) = calls.into_iter().next_back()
             && mishap.cause != FaultCause::Thrown
+            && !(self.looks_up && mishap.cause == FaultCause::Absent)
         {
             self.problems.push(mishap.problem(function, &[]));
         }

@@ -110,6 +110,33 @@ fn calls_that_are_meant_to_fail_or_fail_only_sometimes_are_no_matter() {
 }
 
 #[test]
+fn a_record_that_a_sample_does_not_have_is_no_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stores.csv"), "store_id,region\n977,north\n").unwrap();
+    let text = "
+sources:
+  s: { type: retail_mix }
+enrichers:
+  region:
+    type: rhai
+    inputs: [s]
+    with:
+      on: [receipt_created]
+      tables: { stores: stores.csv }
+      script: |
+        fn enrich(event) {
+            let store = lookup(\"stores\", event.payload.store_id);
+            event.payload.region = store.region.to_upper();
+        }
+sinks:
+  out: { type: blackhole, inputs: [region] }
+";
+    let path = folder.path().join("a.yaml");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(warnings(&path).len(), 0);
+}
+
+#[test]
 fn without_types_a_rule_is_tried_on_all_of_them() {
     let fails = |script: &str| said(MIX, "[]", script).join("\n");
     let of_one = fails(
