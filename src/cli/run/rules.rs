@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn times_have_the_unit_that_suits_them() {
-        let texts = [0.0, 850e-9, 1.72e-6, 12.2e-6, 3.45e-3, 0.25, 3.44, 75.0].map(time);
+        let texts = [0.0, 850e-9, 1.72e-6, 12.2e-6, 3.46e-3, 0.25, 3.44, 75.0].map(time);
         assert_eq!(texts, ["", "850 ns", "1.7 µs", "12 µs", "3.5 ms", "250 ms", "3.4 s", "75 s"]);
     }
 }

@@ -1,13 +1,13 @@
 //! `--trace`: what goes in and out of a stage, a line for each event on stderr.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 use engine::component::Kind;
 use engine::engine::Engine;
-use engine::event::{Batch, Event};
+use engine::event::{Batch, Event, Text};
 use engine::failure::Failure;
 use engine::graph::Tap;
 use engine::problem::{Problem, Problems, did_you_mean};
@@ -72,6 +72,8 @@ struct Trace {
 struct Seen {
     /// Events that went in and have not come out.
     open: VecDeque<Event>,
+    /// The ids of events that were shown where they went into a correlator.
+    causes: HashSet<Text>,
     entered: u64,
     left: u64,
     is_over: bool,
@@ -117,6 +119,9 @@ impl Trace {
                 seen.open.pop_front();
             }
             seen.open.push_back(event.clone());
+            if self.kind == Kind::Correlator && seen.causes.len() < OPEN_MAX {
+                seen.causes.insert(event.trace_id.clone());
+            }
         }
     }
 
@@ -126,13 +131,13 @@ impl Trace {
             // A correlator lets events through as they are.
             Some(_) if self.kind == Kind::Correlator => return,
             Some(before) => format!("<- {} {}", head(event), changes(&before, event)),
+            None if seen.is_over && !seen.is_of_a_cause(event) => return,
             None if seen.left == self.limit => return self.end(seen),
             // What was not seen to go in was made here.
             None => match &event.parent_event_id {
                 Some(parent) if self.kind == Kind::Correlator => {
                     format!("<- {} from {parent}", whole(event))
                 }
-                _ if self.kind == Kind::Enricher && seen.is_over => return,
                 _ => format!("<- {}", whole(event)),
             },
         };
@@ -155,6 +160,12 @@ impl Seen {
     fn take(&mut self, event: &Event) -> Option<Event> {
         let place = self.open.iter().position(|open| open.trace_id == event.trace_id)?;
         self.open.remove(place)
+    }
+
+    /// Whether an event is derived from one that was shown. Beyond the bound others are not told
+    /// from those that pass by.
+    fn is_of_a_cause(&self, event: &Event) -> bool {
+        event.parent_event_id.as_ref().is_some_and(|parent| self.causes.contains(parent))
     }
 
     fn write(&mut self) {

@@ -114,7 +114,7 @@ async fn a_changed_script_file_is_a_change_of_the_stages_that_read_it() {
     let mark = versions.file("mark.rhai", "fn enrich(event) { event.payload.mark = 2; }");
     let counts = versions.file("counts.rhai", &format!("// Changed.\n{COUNTS}"));
     let second = versions.version(SPEC);
-    assert_eq!(second.changes_since(first.plan(), &[mark.clone()]).changed, ["mark"]);
+    assert_eq!(second.changes_since(first.plan(), std::slice::from_ref(&mark)).changed, ["mark"]);
     let changes = second.changes_since(first.plan(), &[mark.clone(), counts.clone()]);
     assert_eq!(changes.changed, ["mark", "counts", "sums"]);
     let succession = second.take_over(first.plan(), &[mark, counts]).unwrap();

@@ -54,6 +54,11 @@ fn a_terminal_is_not_drowned() {
     let of = |sign: &str| lines.iter().filter(|line| line.starts_with(sign)).count();
     assert_eq!((of("-> "), of("<- ") + of("xx ") + of("!! ")), (4, 4), "{lines:#?}");
     assert_eq!(of("... more than 4 events: `--trace-limit` shows more"), 1);
+    let said = receipts(&["--trace", "rush", "--trace-limit", "6"]).stderr;
+    let rush = self::lines(&said, "rush");
+    let passed = rush.iter().filter(|line| line.starts_with("<- receipt_created")).count();
+    let derived = rush.iter().filter(|line| line.starts_with("<- basket_rush")).count();
+    assert_eq!((rush.len(), passed), (6 + 1 + derived, 0), "{rush:#?}");
     let lines = receipts(&["--trace", "tills", "--trace-limit", "0"]).stderr;
     assert_eq!(self::lines(&lines, "tills").len(), 30);
 }
