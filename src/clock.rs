@@ -120,6 +120,22 @@ impl Clock {
     }
 }
 
+/// Wall time from one moment on: for what is measured, never for when something happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// One that counts from now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// What has gone by since.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

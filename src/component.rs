@@ -116,7 +116,7 @@ impl BuildContext<'_> {
     /// A file that belongs to the spec, such as a script: relative to the file that names it.
     /// (Data, such as a sink's output, is relative to the working directory.)
     pub fn spec_path(&self, path: &str) -> PathBuf {
-        self.document.directory_of(&self.pointer).join(path)
+        self.document.file_beside(&self.pointer, path)
     }
 
     /// The script in a setting: the text itself, or the `.rhai` file that it names.
@@ -127,7 +127,7 @@ impl BuildContext<'_> {
             return Ok(self.document.excerpt(&format!("{}/with{setting}", self.pointer), text));
         }
         let pointer = format!("{}/with{setting}", self.pointer);
-        let path = self.document.directory_of(&pointer).join(text.trim());
+        let path = self.document.file_beside(&pointer, text.trim());
         match read_text(&path) {
             Ok(text) => {
                 let name = path.display().to_string();

@@ -2,6 +2,7 @@
 
 mod probe;
 mod replay;
+mod succession;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,16 @@ use crate::plan::{Plan, PlannedStage};
 use crate::problem::{Problem, Problems};
 use crate::registry::built_in;
 use crate::runtime::{Monitor, Report, Run};
-use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration};
+use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
 
 pub use replay::{Outlook, Replay, ReplayError, Replayed};
+pub use succession::{Changes, Succession};
 
 /// How long a stopped run may drain before it is given up.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a state is written that is only there to be handed over: hardly ever before the end.
+const HAND_OVER_INTERVAL: Duration = Duration::from_hours(24);
 
 /// A pipeline that was checked as a whole and can run.
 pub struct Engine {
@@ -74,6 +79,15 @@ impl Engine {
     #[must_use]
     pub fn with_reset_state(self, reset_state: bool) -> Self {
         Self { reset_state, ..self }
+    }
+
+    /// Keeps what the stages remember in a file, whatever the spec says, so that another engine can
+    /// take over when this one is stopped.
+    #[must_use]
+    pub fn with_state(mut self, path: impl Into<PathBuf>) -> Self {
+        let interval = SpecDuration(HAND_OVER_INTERVAL);
+        self.plan.spec.state = Some(StateSettings { path: path.into(), interval });
+        self
     }
 
     /// Lets someone see what goes in and out of a stage.

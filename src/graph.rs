@@ -155,7 +155,9 @@ impl<'a> Wiring<'a> {
     fn run_id(&mut self, place: usize) -> RunId {
         let planned = &self.plan.stages[place];
         let comes_again = planned.inputs.iter().all(|input| self.is_replayed[*input])
-            && (planned.inputs.len() < 2 || planned.order == Order::EventTime);
+            && (planned.inputs.len() < 2 || planned.order == Order::EventTime)
+            // One that counts its ids from the first again gives them to other events.
+            && !self.around.checkpoints.begins_anew(&planned.name);
         self.is_replayed[place] &= comes_again;
         let restarts = if self.is_replayed[place] { 0 } else { self.around.checkpoints.restarts() };
         RunId { restarts, ..RunId::of(self.around.clock.start()) }
@@ -166,7 +168,9 @@ impl<'a> Wiring<'a> {
         let own = self.around.own_dead_letters.get(&self.plan.stages[place].name);
         let letters = own.unwrap_or(&self.around.dead_letters).clone();
         let failures = Failures::new(account.clone(), letters, self.around.control.clone());
-        StageContext { account, failures, when: self.plan.stages[place].when.clone() }
+        let PlannedStage { when, name, .. } = &self.plan.stages[place];
+        let (when, tap) = (when.clone(), self.around.taps.get(name).cloned());
+        StageContext { account, failures, when, tap }
     }
 
     /// A stage's part in the checkpoints, or that of something in front of it.

@@ -5,6 +5,7 @@ mod draft;
 mod edges;
 mod schema;
 mod shards;
+mod trial;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,6 +74,11 @@ impl Plan {
             }
             Err(problems) => Err(document.without_secrets(problems.sorted())),
         }
+    }
+
+    /// The stage of that name.
+    pub fn stage(&self, name: &str) -> Option<&PlannedStage> {
+        self.stages.iter().find(|stage| stage.name == name)
     }
 
     /// Builds an instance of a stage.
@@ -254,7 +260,10 @@ fn check(
     delivery::check(document, &drafts, &mut problems);
     let conditions = draft::conditions(document, &drafts, &mut problems);
     shards::check(document, &drafts, shard, &mut problems);
-    build_once(document, &drafts, &sound, shard, &mut problems);
+    let built = build_once(document, &drafts, &sound, shard, &mut problems);
+    if !problems.has_errors() {
+        problems.append(trial::of_rules(document, &drafts, built, &conditions));
+    }
     if problems.has_errors() {
         return Err(problems);
     }
@@ -290,23 +299,24 @@ fn check_clock(document: &Document) -> Option<Problem> {
     })
 }
 
-/// Builds each stage whose settings are sound, for what only the component itself can tell.
+/// Builds each stage whose settings are sound, for what only the component itself can tell. Returns
+/// each at its place; none for what could not be built.
 fn build_once(
     document: &Document,
     drafts: &[Draft<'_>],
     sound: &[bool],
     shard: Shard,
     problems: &mut Problems,
-) {
+) -> Vec<Option<Stage>> {
     let seed = document.value("/seed").as_u64().unwrap_or_default();
     let run = Run { seed, shard, id: RunId::of(Timestamp::MIN) };
-    for (ordinal, draft) in (0..).zip(drafts) {
-        let Some(component) = draft.component.filter(|_| sound[ordinal as usize]) else { continue };
+    let build = |(ordinal, draft): (u64, &Draft<'_>)| {
+        let component = draft.component.filter(|_| sound[ordinal as usize])?;
         let context = run.context(document, &draft.name, &draft.pointer, ordinal);
-        if let Err(found) = (component.build)(draft.settings(document), &context) {
-            problems.append(found);
-        }
-    }
+        let built = (component.build)(draft.settings(document), &context);
+        built.map_err(|found| problems.append(found)).ok()
+    };
+    (0..).zip(drafts).map(build).collect()
 }
 
 /// The spec as a type; what passed the schema fits it.

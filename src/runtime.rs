@@ -70,6 +70,11 @@ impl Run {
         self.monitor.clone()
     }
 
+    /// What keeps the stages' state.
+    pub fn checkpoints(&self) -> Checkpoints {
+        self.checkpoints.clone()
+    }
+
     /// Runs until every stream has ended: because its sources did, or were stopped. Sources end
     /// first and sinks close last, since each stream ends only after those that it reads.
     pub async fn finish(self) -> Report {

@@ -9,6 +9,7 @@ mod edit;
 mod env_file;
 mod excerpt;
 mod file;
+mod files_read;
 mod include;
 mod node;
 mod overrides;

@@ -5,6 +5,7 @@
 
 mod hold;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,8 @@ use crate::clock::Clock;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
 use crate::monitor::FindingsBoard;
+use crate::problem::Problems;
+use crate::script::{Premises, RuleFigures};
 
 pub use crate::failure::Failure;
 pub use crate::state::{State, StateError};
@@ -47,6 +50,11 @@ pub trait Source: Send {
     /// Events that come only once get ids that no run before has given.
     fn replays(&self) -> bool {
         true
+    }
+
+    /// Whether it makes events of the contract, with the fields that each type has and no others.
+    fn keeps_contract(&self) -> bool {
+        false
     }
 
     /// Connects and looks, for `engine validate --probe`: takes nothing. Says what is there.
@@ -118,6 +126,23 @@ pub trait Enricher: Send {
     /// Where it enters what it finds out about the events, if that is what it is for.
     fn findings(&self) -> Option<FindingsBoard> {
         None
+    }
+
+    /// Where it enters what its calls come to, if it is a rule.
+    fn figures(&self) -> Option<RuleFigures> {
+        None
+    }
+
+    /// Names of fields that it may add to payloads; none where it does not say.
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        None
+    }
+
+    /// Tries itself out before a run, if it is a rule, and says what is wrong with it. An instance
+    /// that was tried out does nothing else.
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let _ = premises;
+        Problems::default()
     }
 }
 
@@ -210,6 +235,26 @@ pub trait Correlator: Send {
 
     /// Goes on from what another instance with the same settings remembered.
     fn restore(&mut self, state: &State) -> Result<(), StateError>;
+
+    /// A batch is through: what was counted event by event can be entered where others see it.
+    fn end_batch(&mut self) {}
+
+    /// Where it enters what its calls come to, if it is a rule.
+    fn figures(&self) -> Option<RuleFigures> {
+        None
+    }
+
+    /// Types and fields of the events that it derives; none where it does not say.
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        None
+    }
+
+    /// Tries itself out before a run, if it is a rule, and says what is wrong with it. An instance
+    /// that was tried out does nothing else.
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let _ = premises;
+        Problems::default()
+    }
 
     /// Whether events pass through, or only what is derived from them.
     fn passes_through(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Asks for checkpoints, gathers what stages note, and writes the snapshot when it holds.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ struct Shared {
     /// The checkpoint whose snapshot is in the file. A write that nobody waits for any more still
     /// ends, and must not take the place of a later one.
     written: Arc<Mutex<u64>>,
+    /// Whether nothing will go on from here, so that a stop is an end.
+    is_last: AtomicBool,
 }
 
 /// What a stage has noted.
@@ -92,12 +95,21 @@ impl Checkpoints {
             letters: Mutex::default(),
             noted,
             written,
+            is_last: AtomicBool::new(false),
         }))))
     }
 
-    /// Whether there are any.
+    /// Whether there are any, for a run to go on from.
     pub fn are_on(&self) -> bool {
-        self.0.is_some()
+        self.0.as_ref().is_some_and(|shared| !shared.is_last.load(Relaxed))
+    }
+
+    /// No run goes on from this one after all: it ends as if nothing had been kept. Has to be said
+    /// before the run is stopped.
+    pub fn end_for_good(&self) {
+        if let Some(shared) = &self.0 {
+            shared.is_last.store(true, Relaxed);
+        }
     }
 
     /// Has these dead letters brought to the disk before each snapshot.
@@ -128,7 +140,7 @@ impl Checkpoints {
         };
         let (stages, before) = (shared.stages(), &shared.before.stages);
         let mut misfits = Vec::new();
-        for (name, stage) in before {
+        for (name, stage) in before.iter().filter(|(_, stage)| !stage.begins_anew()) {
             match stages.get(name) {
                 None => misfits.push(format!("`{name}` is not there any more")),
                 Some(entry) if entry.spec != stage.spec => {
@@ -156,7 +168,14 @@ impl Checkpoints {
 
     /// Whether something of this name is gone on from.
     pub fn restores(&self, name: &str) -> bool {
-        self.0.as_ref().is_some_and(|shared| shared.before.stages.contains_key(name))
+        let before = self.0.as_ref().and_then(|shared| shared.before.stages.get(name));
+        before.is_some_and(|stage| !stage.begins_anew())
+    }
+
+    /// Whether a stage begins anew, where others go on from a snapshot.
+    pub fn begins_anew(&self, name: &str) -> bool {
+        let before = self.0.as_ref().and_then(|shared| shared.before.stages.get(name));
+        before.is_some_and(StageSnapshot::begins_anew)
     }
 
     /// Takes checkpoints for as long as it is polled. `time` tells how far event time is. A
@@ -175,7 +194,7 @@ impl Checkpoints {
     /// Writes the last snapshot, after all streams have ended. Where the fate of an event is not
     /// known, the snapshot before it stays: the next run sends again what may be missing.
     pub async fn finish(&self, time: Timestamp, ended: bool) -> Result<(), String> {
-        let Some(shared) = &self.0 else { return Ok(()) };
+        let Some(shared) = self.0.as_ref().filter(|_| self.are_on()) else { return Ok(()) };
         let checkpoint = *shared.wanted.borrow() + 1;
         let Some(notes) = shared.notes(checkpoint) else { return Ok(()) };
         if !notes.values().all(|(_, note)| note.ledger.is_settled(note.mark)) {
@@ -262,9 +281,9 @@ impl Shared {
 }
 
 impl StageCheckpoint {
-    /// Whether states are kept at all.
+    /// Whether states are kept at all, for a run to go on from.
     pub fn is_on(&self) -> bool {
-        self.shared.is_some()
+        self.shared.as_ref().is_some_and(|shared| !shared.is_last.load(Relaxed))
     }
 
     /// What the stage remembered when the run before this one ended.

@@ -46,6 +46,18 @@ pub struct StageSnapshot {
     pub state: State,
 }
 
+impl StageSnapshot {
+    /// What takes the place of a memory that the stage of another spec cannot go on from.
+    pub fn anew() -> Self {
+        Self { spec: String::new(), state: State::none() }
+    }
+
+    /// Whether the stage begins anew, among others that go on.
+    pub fn begins_anew(&self) -> bool {
+        self.spec.is_empty()
+    }
+}
+
 impl Snapshot {
     /// The instant at which the leg begins that goes on from here.
     pub fn next_leg(&self) -> Timestamp {

@@ -25,10 +25,13 @@ impl ReadArguments {
     /// The variables that a spec may use.
     pub(super) fn environment(&self) -> Result<Environment, Problems> {
         let mut environment = Environment::of_process();
-        for file in &self.env_file {
-            environment.read_file(file)?;
-        }
+        self.read_variables(&mut environment)?;
         Ok(environment)
+    }
+
+    /// Reads the files of variables.
+    pub(super) fn read_variables(&self, environment: &mut Environment) -> Result<(), Problems> {
+        self.env_file.iter().try_for_each(|file| environment.read_file(file))
     }
 
     /// Reads a spec and edits it; `-` is stdin.

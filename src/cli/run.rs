@@ -2,8 +2,11 @@
 
 mod progress;
 mod report_file;
+mod rules;
 mod signals;
 mod summary;
+mod trace;
+mod watch;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -13,10 +16,10 @@ use clap::Args;
 use engine::control::Control;
 use engine::engine::Engine;
 use engine::plan::Plan;
-use engine::problem::Problem;
+use engine::problem::{Problem, Problems};
 use engine::registry::built_in;
-use engine::runtime::Report;
-use engine::spec::SpecDuration;
+use engine::runtime::{Report, Run};
+use engine::spec::{Environment, SpecDuration};
 
 pub(super) use self::signals::heed;
 #[cfg(feature = "event_hubs")]
@@ -24,6 +27,7 @@ pub(super) use self::summary::{number, span};
 
 use self::progress::Progress;
 use self::report_file::ReportFile;
+use self::trace::TraceArguments;
 use super::pipeline::{ClockArguments, ReadArguments, ShardArgument};
 use super::{CommandError, CommandResult, Exit, LogFormat, OutputArguments, terminal};
 
@@ -35,6 +39,8 @@ Examples:
   engine run shop.yaml --duration 24h --speed max       a day, as fast as it goes
   engine run shop.yaml --shard 0/4                      a quarter of the stores, beside three others
   engine run shop.yaml --set sources.shop.with.burst=5 --env-file prod.env
+  engine run shop.yaml --sample 20 --trace high_value   what goes in and out of a stage
+  engine run shop.yaml --watch                          edit rules while it runs
   engine run - --events 1000 < shop.yaml | jq .payload
 
 The first SIGINT or SIGTERM stops the sources and drains, the second has what is left kept in disk
@@ -49,6 +55,11 @@ pub(super) struct RunArguments {
     clock: ClockArguments,
     #[command(flatten)]
     shard: ShardArgument,
+    /// Load the pipeline again whenever one of its files changes, and go on with it if it is right
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    trace: TraceArguments,
     /// How long a stopped run may drain
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain_timeout: Duration,
@@ -65,17 +76,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> CommandResult {
-    let mut document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
-    arguments.clock.edit(&mut document);
-    arguments.shard.edit(&mut document);
-    let engine = Engine::new(document, &built_in())?
-        .with_drain_timeout(arguments.drain_timeout)
-        .with_reset_state(arguments.reset_state);
-    if output.quiet == 0 && !engine.warnings().is_empty() {
-        terminal::report(engine.warnings());
+    if arguments.watch {
+        return watch::run(arguments, output);
     }
+    let (_, engine) = load(arguments, output);
+    let engine = engine?.with_reset_state(arguments.reset_state);
     let report_file = arguments.report.as_deref().map(ReportFile::new).transpose()?;
-    let report = watch(&engine, output)?;
+    let report = run_once(&engine, output)?;
     if let Some(file) = report_file {
         file.write(&report)?;
     }
@@ -83,30 +90,60 @@ pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> Command
     Ok(if report.is_success() { Exit::Done } else { Exit::Failed })
 }
 
-/// Runs to the end, with the progress shown and signals heeded.
-fn watch(engine: &Engine, output: &OutputArguments) -> Result<Report, CommandError> {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Problem::error(format!("cannot start threads: {error}")))
-        .map_err(|problem| CommandError::Failed(problem.into()))?;
+/// The pipeline with all that the command line says about it, and the variables that it was read
+/// with. What is hardly meant is told.
+fn load(
+    arguments: &RunArguments,
+    output: &OutputArguments,
+) -> (Environment, Result<Engine, Problems>) {
+    let mut environment = Environment::of_process();
+    let engine = arguments.read.read_variables(&mut environment).and_then(|()| {
+        let mut document = arguments.read.read(&arguments.file, &environment)?;
+        arguments.clock.edit(&mut document);
+        arguments.shard.edit(&mut document);
+        let engine = Engine::new(document, &built_in())?;
+        let engine = engine.with_drain_timeout(arguments.drain_timeout);
+        let engine = arguments.trace.tap(engine)?;
+        if output.quiet == 0 && !engine.warnings().is_empty() {
+            terminal::report(engine.warnings());
+        }
+        Ok(engine)
+    });
+    (environment, engine)
+}
+
+/// Runs to the end, with signals heeded.
+fn run_once(engine: &Engine, output: &OutputArguments) -> Result<Report, CommandError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(cannot_start)?;
     let report = runtime.block_on(async {
         let control = Control::new();
         heed(control.clone())
             .map_err(|error| Problem::error(format!("cannot wait for signals: {error}")))
             .map_err(|problem| CommandError::Failed(problem.into()))?;
         let run = engine.prepare(control)?;
-        let progress = Progress::choose(engine.plan(), output);
-        let shown = tokio::spawn(progress.show(run.monitor()));
-        let mut report = run.finish().await;
-        for error in &mut report.errors {
-            *error = engine.plan().document.masked(error);
-        }
-        shown.abort();
-        // It was told to end, and its end takes the line away.
-        let _ = shown.await;
-        Ok::<_, CommandError>(report)
+        Ok::<_, CommandError>(drive(run, engine, output).await)
     })?;
     runtime.shutdown_background();
     Ok(report)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` asks for")]
+fn cannot_start(error: std::io::Error) -> CommandError {
+    CommandError::Failed(Problem::error(format!("cannot start threads: {error}")).into())
+}
+
+/// Runs to the end, with the progress shown.
+async fn drive(run: Run, engine: &Engine, output: &OutputArguments) -> Report {
+    let progress = Progress::choose(engine.plan(), output);
+    let shown = tokio::spawn(progress.show(run.monitor()));
+    let mut report = run.finish().await;
+    for error in &mut report.errors {
+        *error = engine.plan().document.masked(error);
+    }
+    shown.abort();
+    // It was told to end, and its end takes the line away.
+    let _ = shown.await;
+    report
 }
 
 /// Says how the run ended.

@@ -2,8 +2,10 @@
 
 mod emit;
 mod memory;
+mod trial;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 use schemars::JsonSchema;
@@ -14,8 +16,8 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, FieldPath, Fields, Key, Timestamp, TraceIds};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    Calls, Command, Function, Given, GivenEvent, KeyPart, KeyedState, Randomness, Returned,
-    Sandbox, Script, StateKey, TimerId, Timers, seed_of,
+    Calls, Command, Function, Given, GivenEvent, KeyPart, KeyedState, PayloadFields, Premises,
+    Randomness, Returned, RuleFigures, Sandbox, Script, StateKey, TimerId, Timers, seed_of,
 };
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
@@ -134,7 +136,7 @@ script: |
             .collect();
         let on: Result<Vec<Key>, _> = self.on.iter().map(|name| Key::intern(name)).collect();
         let on = on.map_err(|error| problems.push(cx.problem("/on", error.to_string())));
-        let sandbox = Sandbox::new(seed_of(cx.seed, cx.stage));
+        let sandbox = Sandbox::new(seed_of(cx.seed, cx.stage)).of_rule(cx.stage);
         let script = cx
             .script("/script", &self.script)
             .map_err(Problems::from)
@@ -173,6 +175,7 @@ struct Rule {
     fingerprint: String,
     /// What the script draws from, if it does.
     randomness: Option<Randomness>,
+    payload_fields: Arc<PayloadFields>,
     states: KeyedState<Fields>,
     timers: Timers<Due>,
     /// The open timers of each key, by name.
@@ -185,6 +188,10 @@ struct Rule {
     now: Timestamp,
     /// What the last call asked for; kept for its room.
     commands: Vec<Command>,
+}
+
+fn too_many_timers() -> Failure {
+    Failure::new("script", "there are as many open timers as `max_timers` allows")
 }
 
 /// What happens when a timer is due.
@@ -206,6 +213,7 @@ impl Rule {
         Self {
             fingerprint: script.fingerprint(),
             randomness: script.randomness(),
+            payload_fields: script.payload_fields(),
             calls: Calls::new(script, &FUNCTIONS, false, settings.compile),
             states: KeyedState::new(settings.max_keys, settings.ttl.map(|ttl| ttl.0)),
             timers: Timers::new(settings.max_timers),
@@ -253,8 +261,7 @@ impl Rule {
             if Command::count_timers(commands, is_open) <= room {
                 return Ok(());
             }
-            let message = "there are as many open timers as `max_timers` allows";
-            Err(Failure::new("script", message))
+            Err(too_many_timers())
         };
         let result = self.calls.call(function, Given { event, timer, state }, &mut commands, fits);
         for command in commands.drain(..) {
@@ -363,6 +370,25 @@ impl Correlator for Rule {
             }
         }
         self.timers.len() as u64
+    }
+
+    fn end_batch(&mut self) {
+        self.calls.end_batch();
+        let states = &self.states;
+        let figures = self.calls.figures();
+        figures.enter_keys(states.len(), states.expired(), states.evicted());
+    }
+
+    fn figures(&self) -> Option<RuleFigures> {
+        Some(self.calls.figures())
+    }
+
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(self.payload_fields.added().cloned().collect())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        self.try_functions_out(premises)
     }
 
     fn state(&self) -> State {

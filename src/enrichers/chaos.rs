@@ -1,5 +1,7 @@
 //! `type: chaos`: events fail or are lost on purpose, to rehearse with.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -100,6 +102,10 @@ impl Chaos {
 }
 
 impl Enricher for Chaos {
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(BTreeSet::new())
+    }
+
     fn enrich(&mut self, rows: &mut Rows<'_>) {
         if !std::mem::replace(&mut self.is_said, true) {
             tracing::warn!("chaos is on in `{}`: it fails on purpose", self.stage);

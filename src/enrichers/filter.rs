@@ -1,5 +1,7 @@
 //! `type: filter`: keeps the events for which an expression is true.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -35,6 +37,10 @@ struct Filter {
 }
 
 impl Enricher for Filter {
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(BTreeSet::new())
+    }
+
     fn enrich(&mut self, rows: &mut Rows<'_>) {
         rows.for_each(|event| match self.condition.is_true_of(event) {
             Ok(true) => Verdict::Keep,

@@ -21,6 +21,7 @@ mod trucks;
 mod visits;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -192,6 +193,10 @@ struct Inspector {
 }
 
 impl Enricher for Inspector {
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(BTreeSet::new())
+    }
+
     fn enrich(&mut self, rows: &mut Rows<'_>) {
         rows.for_each(|event| match self.checker.see(event) {
             Some(failure) => Verdict::Fail(failure),

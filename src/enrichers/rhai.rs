@@ -1,6 +1,7 @@
 //! `type: rhai`: changes or drops events by a script's `fn enrich(event)`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -10,7 +11,8 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    Calls, Command, Function, Given, GivenEvent, Returned, Sandbox, Script, Table, seed_of,
+    Calls, Command, Function, Given, GivenEvent, PayloadFields, Premises, Returned, RuleFigures,
+    Sandbox, Script, Table, seed_of,
 };
 use crate::stage::{Enricher, Failure, Rows, Stage, Verdict};
 
@@ -75,7 +77,7 @@ script: |
 ";
 
     fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems> {
-        let mut sandbox = Sandbox::new(seed_of(cx.seed, cx.stage));
+        let mut sandbox = Sandbox::new(seed_of(cx.seed, cx.stage)).of_rule(cx.stage);
         let (tables, mut problems) = read_tables(&self.tables, cx);
         sandbox.add_tables(tables);
         let on: Result<Vec<Key>, _> = self.on.iter().map(|name| Key::intern(name)).collect();
@@ -135,6 +137,7 @@ fn read_table(
 
 struct RhaiEnricher {
     calls: Calls,
+    payload_fields: Arc<PayloadFields>,
     on: Vec<Key>,
     /// An enricher asks for nothing; this stays empty.
     commands: Vec<Command>,
@@ -142,7 +145,9 @@ struct RhaiEnricher {
 
 impl RhaiEnricher {
     fn new(script: Script, on: Vec<Key>, compile: bool) -> Self {
-        Self { calls: Calls::new(script, &[ENRICH], true, compile), on, commands: Vec::new() }
+        let payload_fields = script.payload_fields();
+        let calls = Calls::new(script, &[ENRICH], true, compile);
+        Self { calls, payload_fields, on, commands: Vec::new() }
     }
 
     fn judge(&mut self, event: &mut Event) -> Verdict {
@@ -172,13 +177,32 @@ fn keeps(returned: &Returned) -> Result<(), Failure> {
 impl Enricher for RhaiEnricher {
     fn enrich(&mut self, rows: &mut Rows<'_>) {
         rows.for_each(|event| self.judge(event));
+        self.calls.end_batch();
+    }
+
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(self.payload_fields.added().cloned().collect())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let types = premises.types_of(&self.on);
+        let mut trial = self.calls.trial(&self.payload_fields, types.as_ref(), premises);
+        trial.on_events(ENRICH.name, |event| match self.judge(&mut event.clone()) {
+            Verdict::Keep | Verdict::Drop => Ok(()),
+            Verdict::Fail(failure) => Err(self.calls.mishap(0, &failure)),
+        });
+        let mut problems = trial.into_problems();
+        problems.extend(premises.misspelt(&self.on));
+        problems
+    }
+
+    fn figures(&self) -> Option<RuleFigures> {
+        Some(self.calls.figures())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::event::{RECEIPT_CREATED, STORE_OPENED, TOTAL, Text, Timestamp, Value};
     use crate::problem::{Excerpt, SourceText};

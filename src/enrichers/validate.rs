@@ -2,6 +2,7 @@
 
 mod instance;
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -146,6 +147,10 @@ fn validator(schema: &serde_json::Value) -> Result<Validator<EventJson>, Validat
 }
 
 impl Enricher for Validation {
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(BTreeSet::new())
+    }
+
     fn enrich(&mut self, rows: &mut Rows<'_>) {
         rows.for_each(|event| match self.check(event) {
             Ok(()) => Verdict::Keep,

@@ -35,6 +35,7 @@ pub(super) fn correlate(
         correlator.restore(&state)?;
         ended = had_ended && !is_new_leg;
     }
+    cx.account.show_rules(correlator.figures().into_iter().collect());
     let ledger = checkpoint.ledger().clone();
     let derived = async_stream::stream! {
         let mut driver = Driver { correlator, cx, ledger, out: Output::default() };
@@ -61,6 +62,7 @@ pub(super) fn correlate(
             while driver.fires(watermark - STEP, &mut builder).await {
                 yield std::mem::take(&mut builder).finish(before);
             }
+            driver.correlator.end_batch();
             yield builder.finish(watermark);
         }
         // A stream that was stopped is gone on with, if its state is kept: it has not ended. One
@@ -125,7 +127,7 @@ impl Driver {
         }
         if let Err(failure) = self.correlator.observe(&event, &mut self.out) {
             self.out.events.clear();
-            self.cx.failures.event(&event, &failure);
+            self.cx.fail([(&event, &failure)]);
             return;
         }
         if self.correlator.passes_through() {
@@ -156,6 +158,7 @@ impl Driver {
         let unfired = self.correlator.drain(end, &mut self.out);
         self.cx.account.leave_timers(unfired);
         self.take_derived(None, &mut builder);
+        self.correlator.end_batch();
         builder.finish(end)
     }
 

@@ -18,6 +18,7 @@ pub(super) fn enrich(
     if let Some(findings) = team.first().and_then(|first| first.findings()) {
         cx.account.show(findings);
     }
+    cx.account.show_rules(team.iter().filter_map(|enricher| enricher.figures()).collect());
     if team.len() == 1 {
         let mut enricher = team.remove(0);
         return input.map(move |batch| one_batch(batch, &mut *enricher, &mut cx)).boxed();
@@ -67,10 +68,13 @@ fn apply(mut batch: Batch, verdicts: &[(u32, Verdict)], cx: &StageContext) -> Ba
     };
     let gone: Vec<Event> = batch.events_mut().extract_if(.., goes).collect();
     let judged = || gone.iter().zip(verdicts);
-    cx.failures.events(judged().filter_map(|(event, (_, verdict))| match verdict {
+    cx.fail(judged().filter_map(|(event, (_, verdict))| match verdict {
         Verdict::Fail(failure) => Some((event, failure)),
         Verdict::Keep | Verdict::Drop => None,
     }));
-    cx.account.filter(judged().filter(|(_, (_, verdict))| *verdict == Verdict::Drop).count());
+    cx.filter(judged().filter_map(|(event, (_, verdict))| match verdict {
+        Verdict::Drop => Some(event),
+        Verdict::Keep | Verdict::Fail(_) => None,
+    }));
     batch.pruned()
 }

@@ -149,16 +149,18 @@ fn noting(
 
 /// Whether what is not settled stays for the run that goes on from this one, once it is stopped.
 #[derive(Clone)]
-pub(super) struct Remainder(Option<Control>);
+pub(super) struct Remainder(Option<(Checkpoints, Control)>);
 
 impl Remainder {
     /// It does where states are kept.
     pub(super) fn new(checkpoints: &Checkpoints, control: &Control) -> Self {
-        Self(checkpoints.are_on().then(|| control.clone()))
+        Self(checkpoints.are_on().then(|| (checkpoints.clone(), control.clone())))
     }
 
     fn is_due(&self) -> bool {
-        self.0.as_ref().is_some_and(|control| control.phase() >= Phase::Draining)
+        self.0.as_ref().is_some_and(|(checkpoints, control)| {
+            checkpoints.are_on() && control.phase() >= Phase::Draining
+        })
     }
 }
 

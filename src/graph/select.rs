@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::BatchStream;
+use super::{BatchStream, Tap};
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
@@ -17,6 +17,8 @@ pub(super) struct StageContext {
     pub(super) account: Arc<Account>,
     pub(super) failures: Failures,
     pub(super) when: Option<Condition>,
+    /// Who sees what becomes of events in the stage.
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 impl StageContext {
@@ -27,13 +29,34 @@ impl StageContext {
         let (mut selected, mut failed) = (Vec::new(), Vec::new());
         when.select(batch.events_mut(), &mut selected, &mut failed);
         if !failed.is_empty() {
-            remove(batch, &failed, &self.failures);
+            remove(batch, &failed, &self.failures, self.tap.as_deref());
             // Places have moved; what failed is gone, so this time nothing fails.
             selected.clear();
             when.select(batch.events_mut(), &mut selected, &mut Vec::new());
         }
         Some(selected)
     }
+
+    /// Takes events that the stage failed on.
+    pub(super) fn fail<'a>(&self, failed: impl IntoIterator<Item = (&'a Event, &'a Failure)>) {
+        fail(failed, &self.failures, self.tap.as_deref());
+    }
+
+    /// Takes events that the stage dropped on purpose.
+    pub(super) fn filter<'a>(&self, dropped: impl Iterator<Item = &'a Event>) {
+        let tap = self.tap.as_deref();
+        let dropped = dropped.inspect(|event| _ = tap.map(|tap| tap.drops(event)));
+        self.account.filter(dropped.count());
+    }
+}
+
+fn fail<'a>(
+    failed: impl IntoIterator<Item = (&'a Event, &'a Failure)>,
+    failures: &Failures,
+    tap: Option<&dyn Tap>,
+) {
+    let seen = |(event, failure): &(&Event, &Failure)| _ = tap.map(|tap| tap.fails(event, failure));
+    failures.events(failed.into_iter().inspect(seen));
 }
 
 #[cfg(test)]
@@ -44,12 +67,17 @@ impl StageContext {
         let account = Arc::new(account);
         let dead_letters = crate::dead_letter::DeadLetters::off();
         let failures = Failures::new(account.clone(), dead_letters, crate::control::Control::new());
-        Self { account, failures, when: None }
+        Self { account, failures, when: None, tap: None }
     }
 }
 
 /// Takes events out of a batch and makes them dead letters.
-fn remove(batch: &mut Batch, failed: &[(u32, Failure)], failures: &Failures) {
+fn remove(
+    batch: &mut Batch,
+    failed: &[(u32, Failure)],
+    failures: &Failures,
+    tap: Option<&dyn Tap>,
+) {
     let mut places = failed.iter().map(|(place, _)| *place).peekable();
     let mut place = 0;
     let fails = |_: &mut Event| {
@@ -57,7 +85,7 @@ fn remove(batch: &mut Batch, failed: &[(u32, Failure)], failures: &Failures) {
         places.next_if_eq(&(place - 1)).is_some()
     };
     let gone: Vec<Event> = batch.events_mut().extract_if(.., fails).collect();
-    failures.events(gone.iter().zip(failed).map(|(event, (_, failure))| (event, failure)));
+    fail(gone.iter().zip(failed).map(|(event, (_, failure))| (event, failure)), failures, tap);
     *batch = std::mem::replace(batch, Batch::progress(batch.watermark())).pruned();
 }
 

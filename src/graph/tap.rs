@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::BatchStream;
-use crate::event::Batch;
+use crate::event::{Batch, Event};
+use crate::failure::Failure;
 
 /// Sees what goes in and out of a stage. It is called in the stage's own task, so it neither
 /// waits nor takes long. Batches without events, which carry a watermark, are seen, too.
@@ -19,6 +20,16 @@ pub trait Tap: Send + Sync {
     /// A batch comes out of the stage; for a sink there is none.
     fn leaves(&self, batch: &Batch) {
         let _ = batch;
+    }
+
+    /// An enricher drops an event on purpose.
+    fn drops(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// An enricher, a correlator or a `when:` fails on an event, which becomes a dead letter.
+    fn fails(&self, event: &Event, failure: &Failure) {
+        let _ = (event, failure);
     }
 }
 

@@ -9,6 +9,7 @@ use rustc_hash::FxBuildHasher;
 use super::{DeliveryFigures, DeliveryTally, Findings, FindingsBoard};
 use crate::event::{Batch, Key, Timestamp};
 use crate::kind::Kind;
+use crate::script::{RuleFigures, RuleTally};
 
 /// What has happened at one stage. Entries are made per batch; reading takes no part in the flow.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Account {
     unfired_timers: AtomicU64,
     /// Where a stage that checks events enters what it finds.
     findings: OnceLock<FindingsBoard>,
+    /// Where the instances of a rule enter what their calls come to.
+    rules: OnceLock<Vec<RuleFigures>>,
     details: Mutex<Details>,
 }
 
@@ -48,7 +51,7 @@ struct Details {
 }
 
 /// An account at one moment; where a figure does not count events, it says so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     /// Events that came in.
     pub received: u64,
@@ -80,6 +83,8 @@ pub struct Tally {
     pub batches: u64,
     /// What a stage that checks events has found.
     pub findings: Option<Findings>,
+    /// What the calls of a rule come to.
+    pub rule: Option<RuleTally>,
     /// Timers that were still open at the end.
     pub unfired_timers: u64,
     /// Events by type, at a source.
@@ -111,6 +116,7 @@ impl Account {
             batches: AtomicU64::new(0),
             unfired_timers: AtomicU64::new(0),
             findings: OnceLock::new(),
+            rules: OnceLock::new(),
             details: Mutex::default(),
         }
     }
@@ -118,6 +124,11 @@ impl Account {
     /// Shows what the stage finds; it has one board.
     pub fn show(&self, findings: FindingsBoard) {
         let _ = self.findings.set(findings);
+    }
+
+    /// Shows what the calls of a rule come to, of all its instances; they are those of one stage.
+    pub fn show_rules(&self, instances: Vec<RuleFigures>) {
+        let _ = self.rules.set(instances);
     }
 
     /// Enters a batch that came in.
@@ -242,6 +253,7 @@ impl Account {
             delivery,
             batches: self.batches.load(Relaxed),
             findings: self.findings.get().map(|board| board.lock().clone()),
+            rule: self.rules.get().and_then(|instances| RuleFigures::tally(instances)),
             unfired_timers: self.unfired_timers.load(Relaxed),
             event_types: details.event_types.iter().map(|(key, count)| (*key, *count)).collect(),
             first_event_time: details.first_event_time,

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Account, BreakerState, DeliveryTally, Findings, Tally};
 use crate::event::Timestamp;
 use crate::kind::Kind;
+use crate::script::RuleTally;
 
 /// The figures of a run at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -86,6 +87,9 @@ pub struct StageStatistics {
     /// What a stage that checks events has found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub findings: Option<Findings>,
+    /// What the calls of a rule come to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleTally>,
     /// Timers still open at the end.
     pub unfired_timers: u64,
     /// Whether everything that came in has left.
@@ -229,6 +233,7 @@ fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
         buffered: tally.buffered,
         delivery: tally.delivery,
         findings: tally.findings.clone(),
+        rule: tally.rule.clone(),
         unfired_timers: tally.unfired_timers,
         balances: tally.balances(),
     }

@@ -1,5 +1,6 @@
 //! Calls a script's functions, quickly and many times, and says where a call failed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rhai::{
@@ -7,7 +8,8 @@ use rhai::{
     Position, Scope,
 };
 
-use super::Script;
+use super::print::Printer;
+use super::{Mishap, PayloadFields, Premises, Script, Trial};
 use crate::failure::Failure;
 use crate::problem::{Excerpt, LineColumn, Place};
 
@@ -15,6 +17,9 @@ use crate::problem::{Excerpt, LineColumn, Place};
 pub struct Runner {
     engine: Arc<Engine>,
     excerpt: Arc<Excerpt>,
+    printer: Printer,
+    /// Why the last call failed, if one did.
+    fault: Option<Fault>,
     global: GlobalRuntimeState,
     caches: Caches,
     scope: Scope<'static>,
@@ -23,21 +28,74 @@ pub struct Runner {
 impl Runner {
     /// A runner of a compiled script.
     pub fn new(script: Script) -> Self {
-        Self::with_ast(script.engine, &script.ast, script.excerpt)
+        Self::with_ast(script.engine, &script.ast, script.excerpt, script.printer)
     }
 
-    pub(super) fn with_ast(engine: Arc<Engine>, ast: &AST, excerpt: Arc<Excerpt>) -> Self {
+    pub(super) fn with_ast(
+        engine: Arc<Engine>,
+        ast: &AST,
+        excerpt: Arc<Excerpt>,
+        printer: Printer,
+    ) -> Self {
         let mut global = engine.new_global_runtime_state();
         global.lib.push(ast.shared_lib().clone());
         let mut caches = Caches::new();
         // Without one, each call would make its own and resolve every function again.
         caches.push_fn_resolution_cache();
-        Self { engine, excerpt, global, caches, scope: Scope::new() }
+        Self { engine, excerpt, printer, fault: None, global, caches, scope: Scope::new() }
     }
 
     /// Calls a function.
     pub fn call(&mut self, function: &str, arguments: impl FuncArgs) -> Result<Dynamic, Failure> {
         self.run(|context| context.call_fn(function, arguments))
+    }
+
+    /// How many operations the last call took, until it ended or failed.
+    pub fn operations(&self) -> u64 {
+        self.global.num_operations
+    }
+
+    /// Begins to try the script out, which prints nothing from now on; `types` are the names of the
+    /// types that it is for.
+    pub fn trial(
+        &self,
+        fields: &PayloadFields,
+        types: Option<&BTreeSet<String>>,
+        premises: &Premises<'_>,
+    ) -> Trial {
+        self.silence();
+        Trial::new(fields, &self.excerpt, types, premises)
+    }
+
+    /// Has the script print nothing from now on.
+    pub(super) fn silence(&self) {
+        self.printer.silence();
+    }
+
+    /// What went wrong in a call of a function that has just failed, for whoever wants to point at
+    /// it.
+    pub fn mishap(&mut self, function: &str, failure: &Failure) -> Mishap {
+        let name_place = || super::compile::function_place(&self.excerpt, function);
+        match self.fault.take() {
+            Some(Fault { message, position, cause }) => {
+                let is_known = position.line().is_some();
+                let place = is_known.then(|| super::compile::place(&self.excerpt, position, 1));
+                // What a host function refuses is an error of this sort, too.
+                let is_thrown = place.as_ref().is_some_and(|Place { source, span }| {
+                    source.text[span.start..].starts_with("throw")
+                });
+                let cause = match cause {
+                    FaultCause::Thrown if !is_thrown => FaultCause::Script,
+                    cause => cause,
+                };
+                Mishap { message, place: place.or_else(name_place), cause }
+            }
+            None => Mishap {
+                message: failure.reason.clone(),
+                place: name_place(),
+                cause: FaultCause::Script,
+            },
+        }
     }
 
     /// Runs something in the runner's context, with a fresh count of operations.
@@ -47,7 +105,11 @@ impl Runner {
             &mut EvalContext<'_, '_, '_, '_, '_, '_>,
         ) -> Result<Dynamic, Box<EvalAltResult>>,
     ) -> Result<Dynamic, Failure> {
-        self.attempt(work).map_err(|fault| self.failure(&fault.message, fault.position))
+        self.attempt(work).map_err(|fault| {
+            let failure = self.failure(&fault.message, fault.position);
+            self.fault = Some(fault);
+            failure
+        })
     }
 
     /// The same, for whoever wants to point at what failed.
@@ -82,6 +144,20 @@ impl Runner {
 pub(super) struct Fault {
     pub(super) message: String,
     pub(super) position: Position,
+    pub(super) cause: FaultCause,
+}
+
+/// What lies behind a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultCause {
+    /// Something that the script does and cannot.
+    Script,
+    /// Something that it does with a value that is not there.
+    Absent,
+    /// The script throws, which is meant.
+    Thrown,
+    /// The call does not come to an end.
+    Endless,
 }
 
 impl Fault {
@@ -94,7 +170,16 @@ impl Fault {
                 position = inner.position();
             }
         }
-        Self { message: message(innermost), position }
+        let cause = match innermost {
+            EvalAltResult::ErrorRuntime(..) => FaultCause::Thrown,
+            EvalAltResult::ErrorTooManyOperations(_) => FaultCause::Endless,
+            EvalAltResult::ErrorFunctionNotFound(signature, _) if signature.contains("()") => {
+                FaultCause::Absent
+            }
+            EvalAltResult::ErrorDotExpr(text, _) if text.contains("'()'") => FaultCause::Absent,
+            _ => FaultCause::Script,
+        };
+        Self { message: message(innermost), position, cause }
     }
 }
 

@@ -1,12 +1,17 @@
 //! The functions of a script that a component calls for event after event: compiled where they can
 //! be, else interpreted, and each call as a whole or not at all.
 
+use std::collections::BTreeSet;
+
 use rhai::Dynamic;
 
 use super::compile::{Function, Script};
 use super::compiled::{Compiled, Frame, Scratch, Subject};
 use super::values::to_rhai;
-use super::{Command, EventHandle, OutputHandle, Randomness, Runner, StateHandle};
+use super::{
+    Command, EventHandle, Meter, Mishap, OutputHandle, PayloadFields, Premises, Randomness,
+    RuleFigures, Runner, StateHandle, Trial,
+};
 use crate::event::{Event, Fields, Value};
 use crate::failure::Failure;
 
@@ -17,6 +22,7 @@ const GIVEN_UP_MAX: u64 = 64;
 /// A script's functions, with the arguments that they take.
 pub struct Calls {
     runner: Runner,
+    meter: Meter,
     functions: Vec<Called>,
     /// What the interpreter's functions take.
     handles: Handles,
@@ -31,6 +37,8 @@ struct Called {
     exists: bool,
     compiled: Option<Compiled>,
     tier: Tier,
+    /// Whether nobody was told of the tier yet.
+    is_new_tier: bool,
     calls: u64,
     given_up: u64,
 }
@@ -42,6 +50,16 @@ pub enum Tier {
     Compiled,
     /// By the interpreter, for this reason.
     Interpreted(String),
+}
+
+impl Tier {
+    /// Why the interpreter runs it, if it does.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Compiled => None,
+            Self::Interpreted(reason) => Some(reason),
+        }
+    }
 }
 
 /// What a function is called with; which of it depends on the function.
@@ -107,7 +125,8 @@ impl Calls {
                 Err(reason) => (None, Tier::Interpreted(reason)),
             };
             let exists = script.has(function.name);
-            Called { function: *function, exists, compiled, tier, calls: 0, given_up: 0 }
+            let function = *function;
+            Called { function, exists, compiled, tier, is_new_tier: true, calls: 0, given_up: 0 }
         };
         let functions = functions.iter().map(called).collect();
         Self {
@@ -119,8 +138,42 @@ impl Calls {
             },
             scratch: Scratch::default(),
             randomness: script.randomness(),
+            meter: Meter::default(),
             runner: Runner::new(script),
         }
+    }
+
+    /// Where the calls are counted.
+    pub fn figures(&self) -> RuleFigures {
+        self.meter.figures()
+    }
+
+    /// Enters what was counted since the last time: a batch is through.
+    pub fn end_batch(&mut self) {
+        self.meter.enter();
+        let figures = self.meter.figures();
+        for called in &mut self.functions {
+            if called.exists && std::mem::take(&mut called.is_new_tier) {
+                figures.note_function(called.function.name, called.tier.reason());
+            }
+        }
+    }
+
+    /// Begins to try the script out, which prints nothing from now on; `types` are the names of the
+    /// types that it is for.
+    pub fn trial(
+        &self,
+        fields: &PayloadFields,
+        types: Option<&BTreeSet<String>>,
+        premises: &Premises<'_>,
+    ) -> Trial {
+        self.runner.trial(fields, types, premises)
+    }
+
+    /// What went wrong in a call of a function that has just failed, for whoever wants to point at
+    /// it.
+    pub fn mishap(&mut self, function: usize, failure: &Failure) -> Mishap {
+        self.runner.mishap(self.functions[function].function.name, failure)
     }
 
     /// Whether the script has one of the functions.
@@ -155,21 +208,24 @@ impl Calls {
         commands: &mut Vec<Command>,
         accept: impl Fn(&[Command], &Returned) -> Result<(), Failure>,
     ) -> Result<Returned, Failure> {
-        let called = &mut self.functions[function];
+        let Self { runner, meter, functions, handles, scratch, randomness } = self;
+        let called = &mut functions[function];
         called.calls += 1;
-        if called.compiled.is_some() {
-            let before = self.randomness.as_ref().filter(|_| called.draws()).map(Randomness::state);
-            if let Some(value) = called.run_compiled(&mut given, &mut self.scratch) {
-                return settle(&value, &mut given, &mut self.scratch, commands, accept);
+        meter.count(|| {
+            if called.compiled.is_some() {
+                let before = randomness.as_ref().filter(|_| called.draws()).map(Randomness::state);
+                if let Some(value) = called.run_compiled(&mut given, scratch) {
+                    return (settle(&value, &mut given, scratch, commands, accept), 0);
+                }
+                undo(&mut given, scratch);
+                if let (Some(randomness), Some(before)) = (randomness, before) {
+                    randomness.go_on_from(before);
+                }
+                called.give_up();
             }
-            undo(&mut given, &mut self.scratch);
-            if let (Some(randomness), Some(before)) = (&self.randomness, before) {
-                randomness.go_on_from(before);
-            }
-            called.give_up();
-        }
-        let name = called.function.name;
-        self.handles.call(&mut self.runner, name, given, commands, accept)
+            let result = handles.call(runner, called.function.name, given, commands, accept);
+            (result, runner.operations())
+        })
     }
 }
 
@@ -197,6 +253,7 @@ impl Called {
             self.compiled = None;
             let reason = "most calls meet values that compiled code does not know";
             self.tier = Tier::Interpreted(reason.to_owned());
+            self.is_new_tier = true;
         }
     }
 }

@@ -151,26 +151,26 @@ pub(super) fn functions_with(
 ) -> Vec<(AST, String)> {
     let mut found = Vec::new();
     for function in functions {
-        let parameters = function.parameters.len();
         let place = function.parameters.iter().position(|name| *name == parameter);
-        let definition = ast
-            .iter_functions()
-            .find(|found| found.name == function.name && found.params.len() == parameters);
-        if let (Some(place), Some(definition)) = (place, definition) {
-            let alone = function_alone(ast, function.name, parameters);
-            found.push((alone, definition.params[place].to_owned()));
+        let alone = alone(ast, function.name, function.parameters.len());
+        if let (Some(place), Some((alone, parameters))) = (place, alone) {
+            found.push((alone, parameters[place].clone()));
         }
     }
     found
 }
 
-/// One function of a script, and nothing else of it. (`clone_functions_only_filtered` of the
-/// interpreter takes all of them.)
-pub(super) fn function_alone(ast: &AST, name: &str, parameters: usize) -> AST {
+/// A function on its own, and the script's names for its parameters.
+pub(super) fn alone(ast: &AST, function: &str, parameters: usize) -> Option<(AST, Vec<String>)> {
+    let definition = ast
+        .iter_functions()
+        .find(|found| found.name == function && found.params.len() == parameters)?;
+    let names = definition.params.iter().map(|name| (*name).to_owned()).collect();
+    // `clone_functions_only_filtered` of the interpreter takes all functions.
     let mut alone = ast.clone();
     alone.clear_statements();
-    alone.retain_functions(|_, _, found, count| found == name && count == parameters);
-    alone
+    alone.retain_functions(|_, _, name, count| name == function && count == parameters);
+    Some((alone, names))
 }
 
 /// The problem of a property that no event has.

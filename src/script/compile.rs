@@ -7,9 +7,10 @@ use rhai::{AST, Engine, OptimizationLevel, ParseError, ParseErrorType, Position,
 use super::call::display;
 use super::check;
 use super::compiled::{Compiled, Source};
+use super::print::Printer;
 use super::sandbox::EXPRESSION_DEPTH_MAX;
 use super::tables::Tables;
-use super::{Randomness, Sandbox, event, fuse, state};
+use super::{PayloadFields, Randomness, Sandbox, event, fuse, state};
 use crate::event::{Key, mix};
 use crate::problem::{Excerpt, Place, Problem, Problems, did_you_mean};
 
@@ -40,6 +41,8 @@ pub struct Script {
     pub(super) ast: AST,
     pub(super) excerpt: Arc<Excerpt>,
     constants: Scope<'static>,
+    pub(super) printer: Printer,
+    pub(super) payload_fields: Arc<PayloadFields>,
     randomness: Option<Randomness>,
     tables: Option<Arc<Tables>>,
 }
@@ -62,7 +65,7 @@ impl Script {
         sandbox: Sandbox,
         functions: &[Function],
     ) -> Result<Self, Problems> {
-        let Sandbox { mut engine, randomness, tables } = sandbox;
+        let Sandbox { mut engine, randomness, tables, rule } = sandbox;
         let mut problems = Vec::new();
         let constants = constants(&engine, &excerpt, &mut problems);
         if !problems.is_empty() && constants.is_empty() {
@@ -79,6 +82,7 @@ impl Script {
             problems.truncate(PROBLEMS_MAX);
             return Err(Problems(problems));
         }
+        let payload_fields = PayloadFields::of(&ast, functions);
         let places: Vec<Position> = check::functions_with("event", &ast, functions)
             .iter()
             .flat_map(|(alone, event)| fuse::places(alone, event))
@@ -89,8 +93,16 @@ impl Script {
         let ast = engine.optimize_ast(&constants, ast, OptimizationLevel::Simple);
         resolve_constants(&mut engine, &ast, constants.clone());
         let randomness = randomness.filter(|_| excerpt.text.contains("rand"));
-        let (engine, excerpt) = (Arc::new(engine), Arc::new(excerpt));
-        Ok(Self { engine, ast, excerpt, constants, randomness, tables })
+        let (excerpt, payload_fields) = (Arc::new(excerpt), Arc::new(payload_fields));
+        let printer = Printer::new(rule, Arc::clone(&excerpt));
+        printer.register(&mut engine);
+        let engine = Arc::new(engine);
+        Ok(Self { engine, ast, excerpt, constants, printer, payload_fields, randomness, tables })
+    }
+
+    /// Which fields of payloads it reads and writes.
+    pub fn payload_fields(&self) -> Arc<PayloadFields> {
+        Arc::clone(&self.payload_fields)
     }
 
     /// Lowers one of its functions to closures, or says why the interpreter has to run it.

@@ -9,6 +9,7 @@ use rhai::{AST, Dynamic, Engine, Expr, Expression, Position, Scope, Stmt};
 
 use super::compile::{parse, register_fields};
 use super::compiled::{CompiledTest, Scratch, Source};
+use super::print::Printer;
 use super::{EventHandle, Runner, Sandbox, check, fuse};
 use crate::event::{Event, Key};
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ struct Compiled {
     ast: AST,
     expression: Expr,
     excerpt: Arc<Excerpt>,
+    printer: Printer,
     /// The only types it can be true of; none for any.
     types: Option<Box<[Key]>>,
     /// Whether it is true of all events of those types.
@@ -75,12 +77,16 @@ impl Condition {
         let types =
             pinned.map(|names| names.iter().filter_map(|name| Key::intern(name).ok()).collect());
         let warnings = Problems(problems);
-        let (engine, excerpt) = (Arc::new(engine), Arc::new(excerpt.clone()));
+        let excerpt = Arc::new(excerpt.clone());
+        let printer = Printer::new(None, Arc::clone(&excerpt));
+        printer.register(&mut engine);
+        let engine = Arc::new(engine);
         Ok(Self::with(Arc::new(Compiled {
             engine,
             ast,
             expression,
             excerpt,
+            printer,
             types,
             types_decide,
             warnings,
@@ -92,11 +98,17 @@ impl Condition {
         &self.compiled.warnings
     }
 
+    /// The only types of events that it can be true of; none where it does not say.
+    pub fn types(&self) -> Option<&[Key]> {
+        self.compiled.types.as_deref()
+    }
+
     fn with(compiled: Arc<Compiled>) -> Self {
         let evaluator = (!compiled.types_decide).then(|| {
             let event = EventHandle::new(false);
-            let engine = compiled.engine.clone();
-            let mut runner = Runner::with_ast(engine, &compiled.ast, compiled.excerpt.clone());
+            let Compiled { engine, ast, excerpt, printer, .. } = &*compiled;
+            let (engine, excerpt) = (Arc::clone(engine), Arc::clone(excerpt));
+            let mut runner = Runner::with_ast(engine, ast, excerpt, printer.clone());
             runner.scope_mut().push_dynamic("event", Dynamic::from(event.clone()));
             let source = Source {
                 engine: &compiled.engine,

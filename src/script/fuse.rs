@@ -34,14 +34,25 @@ pub(super) fn fuse(text: &str, places: &[Position]) -> String {
 
 /// The places of `payload` in `variable.payload.field`, if `variable` is the same all over.
 pub(super) fn places(ast: &AST, variable: &str) -> Vec<Position> {
+    if is_redefined(ast, variable) {
+        return Vec::new();
+    }
     let mut places = Vec::new();
-    let mut changed = false;
-    walk(ast, |node| match node {
-        ASTNode::Expr(expression) => places.extend(place(expression, variable)),
-        ASTNode::Stmt(statement) => changed |= redefines(statement, variable),
-        _ => (),
+    walk(ast, |node| {
+        if let ASTNode::Expr(expression) = node {
+            places.extend(place(expression, variable));
+        }
     });
-    if changed { Vec::new() } else { places }
+    places
+}
+
+/// Whether the name means something else somewhere.
+pub(super) fn is_redefined(ast: &AST, variable: &str) -> bool {
+    let mut changed = false;
+    walk(ast, |node| {
+        changed |= matches!(node, ASTNode::Stmt(statement) if redefines(statement, variable));
+    });
+    changed
 }
 
 fn place(expression: &Expr, variable: &str) -> Option<Position> {

@@ -40,6 +40,8 @@ pub struct Sandbox {
     pub(super) randomness: Option<Randomness>,
     /// The tables that scripts look records up in.
     pub(super) tables: Option<Arc<Tables>>,
+    /// The stage whose rule the script is.
+    pub(super) rule: Option<String>,
 }
 
 impl Sandbox {
@@ -48,7 +50,13 @@ impl Sandbox {
         let Self { mut engine, .. } = Self::without_randomness();
         let randomness = Randomness::new(seed);
         random::register(&mut engine, &randomness);
-        Self { engine, randomness: Some(randomness), tables: None }
+        Self { engine, randomness: Some(randomness), tables: None, rule: None }
+    }
+
+    /// Names the stage whose rule the script is, for what it prints.
+    #[must_use]
+    pub fn of_rule(self, stage: &str) -> Self {
+        Self { rule: Some(stage.to_owned()), ..self }
     }
 
     /// An engine without `rand`: what runs in it depends on nothing but its arguments.
@@ -81,11 +89,9 @@ impl Sandbox {
             .set_max_variables(VARIABLES_MAX)
             .set_max_functions(FUNCTIONS_MAX)
             .set_max_modules(0);
-        engine.on_print(|text| tracing::debug!(target: "script", "{text}"));
-        engine.on_debug(|text, _, position| tracing::debug!(target: "script", %position, "{text}"));
         event::register(&mut engine);
         state::register(&mut engine);
         output::register(&mut engine);
-        Self { engine, randomness: None, tables: None }
+        Self { engine, randomness: None, tables: None, rule: None }
     }
 }

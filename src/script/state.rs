@@ -69,6 +69,10 @@ pub struct KeyedState<S> {
     ttl: Option<Duration>,
     keys_max: usize,
     forgotten: u64,
+    /// How many of them were forgotten in this run, since their ttl had passed.
+    expired: u64,
+    /// How many were in this run, to make room.
+    evicted: u64,
 }
 
 /// A key as it is kept between two runs: which one of all keys it was, when it was seen, and its
@@ -105,6 +109,8 @@ impl<S: Default> KeyedState<S> {
             ttl,
             keys_max: keys_max.max(1),
             forgotten: 0,
+            expired: 0,
+            evicted: 0,
         }
     }
 
@@ -140,6 +146,16 @@ impl<S: Default> KeyedState<S> {
     /// How many keys were forgotten so far.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
+    }
+
+    /// How many keys were forgotten in this run since their ttl had passed.
+    pub fn expired(&self) -> u64 {
+        self.expired
+    }
+
+    /// How many keys were forgotten in this run to make room for others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// How many keys there ever were.
@@ -185,7 +201,9 @@ impl<S: Default> KeyedState<S> {
     }
 
     fn add(&mut self, key: StateKey, now: Timestamp) -> usize {
-        while self.places.len() >= self.keys_max && self.forget_if(|_| true) {}
+        while self.places.len() >= self.keys_max && self.forget_if(|_| true) {
+            self.evicted += 1;
+        }
         self.born += 1;
         let slot = Slot { key: key.clone(), born: self.born, seen: now, state: S::default() };
         let place = if let Some(place) = self.free.pop() {
@@ -203,7 +221,9 @@ impl<S: Default> KeyedState<S> {
     /// Forgets the keys whose ttl has passed.
     pub fn expire(&mut self, now: Timestamp) {
         let Some(ttl) = self.ttl else { return };
-        while self.forget_if(|seen| seen + ttl < now) {}
+        while self.forget_if(|seen| seen + ttl < now) {
+            self.expired += 1;
+        }
     }
 
     /// Forgets the key that was not seen for the longest, if `old` says so of its time; says

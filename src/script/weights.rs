@@ -11,6 +11,7 @@ use rhai::{AST, Dynamic, Engine, ImmutableString};
 use self::context::Context;
 use super::call::display;
 use super::compile::function_place;
+use super::print::Printer;
 use super::{Function, Runner, Sandbox, Script};
 use crate::problem::{Excerpt, Place, Problem, Problems};
 use crate::retail::{EventType, Moment, Weigh};
@@ -31,6 +32,7 @@ struct Compiled {
     engine: Arc<Engine>,
     ast: AST,
     excerpt: Arc<Excerpt>,
+    printer: Printer,
     fingerprint: String,
     /// The name of the function, where the script defines it.
     place: Option<Place>,
@@ -57,6 +59,7 @@ impl Weights {
             engine: script.engine,
             ast: script.ast,
             excerpt: script.excerpt,
+            printer: script.printer,
             types: EventType::ALL.map(|known| known.key().as_str().into()).to_vec(),
             failures: AtomicU64::new(0),
             first_failure: OnceLock::new(),
@@ -68,6 +71,7 @@ impl Weights {
             Arc::clone(&compiled.engine),
             &compiled.ast,
             Arc::clone(&compiled.excerpt),
+            compiled.printer.clone(),
         );
         Self { compiled, runner }
     }

@@ -247,6 +247,10 @@ struct Chain {
 
 #[async_trait]
 impl Source for Chain {
+    fn keeps_contract(&self) -> bool {
+        true
+    }
+
     async fn open(
         self: Box<Self>,
         cx: SourceContext,

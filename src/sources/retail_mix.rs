@@ -200,6 +200,10 @@ impl Mix {
 
 #[async_trait]
 impl Source for Mix {
+    fn keeps_contract(&self) -> bool {
+        true
+    }
+
     async fn open(
         self: Box<Self>,
         cx: SourceContext,

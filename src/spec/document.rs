@@ -34,6 +34,7 @@ impl Document {
     /// Reads a file. Fails only where there is no tree at all; see [`Self::problems`].
     pub fn read(path: &Path, environment: &Environment) -> Result<Self, Problems> {
         let name = path.display().to_string();
+        environment.files_read.note(path, "");
         let bytes = read_bytes(path)
             .map_err(|reason| Problem::error(format!("cannot read `{name}`: {reason}")))?;
         let directory = path.parent().unwrap_or(Path::new(""));
@@ -151,6 +152,19 @@ impl Document {
             .find(|(known, _)| source.as_ref().is_some_and(|source| Arc::ptr_eq(known, source)))
             .or(self.directories.first())
             .map_or(Path::new(""), |(_, directory)| directory)
+    }
+
+    /// The path of a file that the value at a JSON pointer names. The file is noted as one that
+    /// the spec is made of.
+    pub fn file_beside(&self, pointer: &str, path: impl AsRef<Path>) -> PathBuf {
+        let file = self.directory_of(pointer).join(path);
+        self.environment.files_read.note(&file, pointer);
+        file
+    }
+
+    /// The names of the stages that read a file.
+    pub fn readers_of(&self, file: &Path) -> Vec<String> {
+        self.environment.files_read.readers(file)
     }
 
     /// A text of the spec with the places of its lines.

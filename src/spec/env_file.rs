@@ -12,6 +12,7 @@ impl Environment {
     /// Sets what an environment file says; it goes before what is set already.
     pub fn read_file(&mut self, path: &Path) -> Result<(), Problems> {
         let name = path.display().to_string();
+        self.files_read.note(path, "");
         match read_text(path) {
             Ok(text) => self.read_lines(&Arc::new(SourceText { name, text })),
             Err(reason) => {

@@ -84,6 +84,7 @@ impl<'a> Loader<'a> {
         }
         self.done.extend(canonical);
         let name = file.display().to_string();
+        self.environment.files_read.note(&file, "");
         let read = read_bytes(&file).map_err(|reason| {
             Problem::error(format!("cannot read the included file `{name}`: {reason}"))
                 .at(place.clone())

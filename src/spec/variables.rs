@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file::read_text;
+use super::files_read::FilesRead;
 
 /// The variables that a spec may use.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    pub(super) files_read: FilesRead,
+}
 
 impl Environment {
     /// The variables of this process; what is not UTF-8 is left out.
@@ -19,30 +23,36 @@ impl Environment {
 
     /// Sets a variable, in place of the one of that name.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
+        self.variables.insert(name.into(), value.into());
     }
 
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// The files that were read so far of the specs that were read with these variables, and of
+    /// their stages; also those that could not be read.
+    pub fn files_read(&self) -> Vec<PathBuf> {
+        self.files_read.paths()
     }
 
     /// The names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.variables.keys().map(String::as_str)
     }
 }
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
+        Self { variables: variables.into_iter().collect(), files_read: FilesRead::default() }
     }
 }
 
 /// Values of variables are often secret; only their names may be shown.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
@@ -92,7 +102,9 @@ pub(super) fn fill_in(
             }
             Variable::File(path) => {
                 filled.secret = true;
-                match read_text(&directory.join(path)) {
+                let file = directory.join(path);
+                environment.files_read.note(&file, "");
+                match read_text(&file) {
                     Ok(content) => filled.text.push_str(content.trim_end_matches(['\r', '\n'])),
                     Err(reason) => unfilled.push(unreadable(written, path, &reason)),
                 }

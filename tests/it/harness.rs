@@ -91,6 +91,11 @@ impl Running {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
+    /// Writes a file in its folder, as a user does while it runs.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
     /// Waits until it says something on stderr.
     pub(crate) fn wait_for(&self, text: &str) {
         let found = self.said.iter().any(|line| line.contains(text));

@@ -1,5 +1,6 @@
 //! Black-box tests, by feature.
 
+mod authoring;
 mod command_line;
 mod contributing;
 mod dlq;

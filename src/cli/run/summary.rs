@@ -8,6 +8,7 @@ use engine::engine::Engine;
 use engine::monitor::{StageStatistics, Statistics};
 use engine::runtime::{Ending, Report};
 
+use super::rules;
 use crate::cli::list::plain_table;
 
 /// How many event types are told one by one.
@@ -34,6 +35,7 @@ pub(super) fn text(report: &Report, engine: &Engine) -> String {
     let statistics = &report.statistics;
     let mut text =
         format!("\n{} {}\n\n{}\n\n", engine.plan().name(), ending(report), table(statistics));
+    text.push_str(&rules::table(statistics));
     let _ = write!(
         text,
         "{} source events in {}, {} a second\n{}\n",

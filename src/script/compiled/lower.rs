@@ -12,7 +12,7 @@ use super::frame::{Code, Flow, Frame, Step, Test};
 use super::operators::Arithmetic;
 use super::place::{Operand, Place};
 use crate::event::Value;
-use crate::script::check::function_alone;
+use crate::script::check::alone;
 use crate::script::random::Randomness;
 use crate::script::tables::Tables;
 
@@ -276,7 +276,7 @@ impl<'a> Lowering<'a> {
 
 /// The statements of a function of the script.
 fn body_of(ast: &AST, name: &str, parameters: usize) -> Vec<Stmt> {
-    let alone = function_alone(ast, name, parameters);
+    let Some((alone, _)) = alone(ast, name, parameters) else { return Vec::new() };
     let mut statements = Vec::new();
     alone.walk(&mut |path: &[ASTNode<'_>]| {
         if let [ASTNode::Stmt(statement)] = path {

@@ -7,10 +7,11 @@ use rhai::{AST, ASTNode, Expr, FnCallExpr, Position};
 
 use super::super::check::{property_of, unknown_event_property};
 use super::super::compile::place;
+use super::super::contract::{
+    has_field, known_types, misspelt_type, payload_field, quoted, unknown_field,
+};
 use super::super::event::EVENT_PROPERTIES;
-use crate::event::Key;
-use crate::problem::{Excerpt, Problem, did_you_mean};
-use crate::retail::{EventType, description_of};
+use crate::problem::{Excerpt, Problem};
 
 /// The names of the types that the expression can be true of; none where it does not say.
 pub(super) fn pinned(expression: &Expr) -> Option<BTreeSet<String>> {
@@ -68,7 +69,7 @@ pub(super) fn check(ast: &AST, expression: &Expr, excerpt: &Excerpt, problems: &
         match path.last() {
             Some(ASTNode::Expr(Expr::FnCall(call, _))) => {
                 for (name, position) in type_literals(call).unwrap_or_default() {
-                    problems.extend(misspelt_type(excerpt, &name, position));
+                    problems.extend(misspelt_type(&name, quoted(excerpt, &name, position)));
                 }
             }
             Some(ASTNode::Expr(expression)) => {
@@ -83,21 +84,6 @@ pub(super) fn check(ast: &AST, expression: &Expr, excerpt: &Excerpt, problems: &
         true
     });
     check_fields(expression, &BTreeSet::new(), excerpt, problems);
-}
-
-/// Types of one's own are fine, so this is a warning, and only where the name is close to one of
-/// the contract.
-fn misspelt_type(excerpt: &Excerpt, name: &str, position: Position) -> Option<Problem> {
-    if name.parse::<EventType>().is_ok() {
-        return None;
-    }
-    let close = did_you_mean(name, EventType::ALL.map(|known| known.key().as_str()))?;
-    let place = place(excerpt, position, name.chars().count() + 2);
-    Some(
-        Problem::warning(format!("unknown event type `{name}`"))
-            .at(place)
-            .help(format!("did you mean `{close}`?")),
-    )
 }
 
 /// Checks payload fields under the types that the surrounding conjunction pins.
@@ -125,11 +111,10 @@ fn check_fields_of(
     excerpt: &Excerpt,
     problems: &mut Vec<Problem>,
 ) {
-    let known: Option<Vec<EventType>> = types.iter().map(|name| name.parse().ok()).collect();
-    let Some(known) = known.filter(|known| !known.is_empty()) else { return };
+    let Some(known) = known_types(types).filter(|known| !known.is_empty()) else { return };
     expression.walk(&mut Vec::new(), &mut |path: &[ASTNode<'_>]| {
         if let Some(ASTNode::Expr(expression)) = path.last()
-            && let Some((name, position)) = payload_field(expression)
+            && let Some((name, position)) = payload_field(expression, "event")
             && !known.iter().any(|event_type| has_field(*event_type, name))
         {
             problems.push(unknown_field(
@@ -140,36 +125,4 @@ fn check_fields_of(
         }
         true
     });
-}
-
-fn has_field(event_type: EventType, name: &str) -> bool {
-    Key::intern(name).is_ok_and(|key| description_of(event_type).field(key).is_some())
-}
-
-fn unknown_field(types: &[EventType], name: &str, place: crate::problem::Place) -> Problem {
-    let names: Vec<String> = types.iter().map(|known| format!("`{known}`")).collect();
-    let fields = types.iter().flat_map(|known| description_of(*known).fields);
-    let verb = if names.len() == 1 { "has" } else { "have" };
-    let message = format!("{} {verb} no field `{name}`", names.join(" and "));
-    match did_you_mean(name, fields.map(|field| field.key.as_str())) {
-        Some(close) => Problem::error(message).at(place).help(format!("did you mean `{close}`?")),
-        None => Problem::warning(message).at(place).help("fine where a stage before adds it"),
-    }
-}
-
-/// The field in `event.payload.field`, whatever follows.
-fn payload_field(expression: &Expr) -> Option<(&str, Position)> {
-    if property_of(expression, "event")?.0 != "payload" {
-        return None;
-    }
-    let Expr::Dot(dot, ..) = expression else { return None };
-    let Expr::Dot(rest, ..) = &dot.rhs else { return None };
-    let field = match &rest.rhs {
-        Expr::Dot(deeper, ..) | Expr::Index(deeper, ..) => &deeper.lhs,
-        single => single,
-    };
-    match field {
-        Expr::Property(property, position) => Some((property.2.as_str(), *position)),
-        _ => None,
-    }
 }

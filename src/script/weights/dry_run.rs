@@ -64,8 +64,9 @@ impl Weights {
         problems: &mut Vec<Problem>,
     ) -> bool {
         let name = &self.compiled.types[event_type as usize].clone();
+        let printer = self.compiled.printer.clone();
         let failure = moments.iter().find_map(|moment| {
-            let problem = self.ask(name.clone(), moment).err()?;
+            let problem = printer.quietly(|| self.ask(name.clone(), moment)).err()?;
             Some(problem.help(circumstances(event_type, moment)))
         });
         let Some(problem) = failure else { return true };
@@ -78,8 +79,10 @@ impl Weights {
     /// Whether the script weights a type, other than with all that it does not name.
     fn singles_out(&mut self, event_type: EventType, moment: &Moment) -> bool {
         let name = self.compiled.types[event_type as usize].clone();
-        let Ok(weight) = self.ask(name, moment) else { return false };
-        let any = self.ask(ImmutableString::from(NO_TYPE), moment).unwrap_or(1.0);
+        let printer = self.compiled.printer.clone();
+        let mut ask = |name| printer.quietly(|| self.ask(name, moment));
+        let Ok(weight) = ask(name) else { return false };
+        let any = ask(ImmutableString::from(NO_TYPE)).unwrap_or(1.0);
         let is = |other: f64| weight.to_bits() == other.to_bits();
         !is(1.0) && !is(any)
     }

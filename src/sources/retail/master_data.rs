@@ -57,7 +57,7 @@ impl MasterDataSettings {
         for kind in MasterKind::ALL.iter().copied() {
             let Some(path) = self.path(kind) else { continue };
             let setting = format!("{pointer}/{kind}");
-            let path = document.directory_of(&setting).join(path);
+            let path = document.file_beside(&setting, path);
             match File::open(&path) {
                 Ok(file) => {
                     *files.file(kind) = Some(MasterFile::new(path.display().to_string(), file));
