@@ -90,6 +90,13 @@ impl OutBuffer {
         Window { bytes, len: 0 }
     }
 
+    /// Forgets the first bytes, and keeps the rest.
+    pub(super) fn forget(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.len);
+        self.bytes.copy_within(bytes..self.len, 0);
+        self.len -= bytes;
+    }
+
     /// Writes bytes at a place, however many they are, and returns where they end.
     pub(super) fn slice(&mut self, at: usize, bytes: &[u8]) -> usize {
         let end = at + bytes.len();
