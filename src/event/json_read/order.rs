@@ -17,7 +17,7 @@ const SPARE_FIELDS: usize = 2;
 /// The orders of names that were met.
 pub(super) struct Orders {
     /// The first one is of objects that have no type, or say it later.
-    orders: Vec<Vec<Place>>,
+    learnt: Vec<Vec<Place>>,
     types: HashMap<&'static str, (Key, usize), FxBuildHasher>,
     /// The order that is expected in this object, and the next place of it.
     current: usize,
@@ -36,7 +36,7 @@ struct Place {
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { orders: vec![Vec::new()], types: HashMap::default(), current: 0, next: 0 }
+        Self { learnt: vec![Vec::new()], types: HashMap::default(), current: 0, next: 0 }
     }
 }
 
@@ -55,9 +55,9 @@ impl Orders {
         }
         let key = names.key(event_type).ok()?;
         self.expect_any();
-        if self.orders.len() <= ORDERS_MAX {
-            self.current = self.orders.len();
-            self.orders.push(Vec::new());
+        if self.learnt.len() <= ORDERS_MAX {
+            self.current = self.learnt.len();
+            self.learnt.push(Vec::new());
             self.types.insert(key.as_str(), (key, self.current));
         }
         Some(key)
@@ -65,7 +65,7 @@ impl Orders {
 
     /// How many fields to make room for in the outermost object.
     pub(super) fn room(&self) -> usize {
-        match self.orders[self.current].len() {
+        match self.learnt[self.current].len() {
             0 => 16,
             fields => fields + SPARE_FIELDS,
         }
@@ -74,7 +74,7 @@ impl Orders {
     /// The name that is expected at a place.
     #[inline]
     pub(super) fn expected(&self, depth: usize, index: usize) -> Option<Key> {
-        let place = self.orders[self.current].get(self.next)?;
+        let place = self.learnt[self.current].get(self.next)?;
         let is_here = (place.depth, place.index) == (depth as u32, index as u32);
         is_here.then_some(place.key)
     }
@@ -88,7 +88,7 @@ impl Orders {
     /// Another name has come, which its object did not have before: from there on, what comes is
     /// learnt anew.
     pub(super) fn learn(&mut self, key: Key, depth: usize, index: usize) {
-        let order = &mut self.orders[self.current];
+        let order = &mut self.learnt[self.current];
         order.truncate(self.next);
         if order.len() < NAMES_LEARNT_MAX {
             order.push(Place { key, depth: depth as u32, index: index as u32 });

@@ -40,8 +40,10 @@ impl<'a> Quick<'a> {
         let text = std::str::from_utf8(line).ok()?;
         let JsonReader { names, orders, times } = reader;
         // Without a way out of the loop, many bytes are looked at in one step.
-        let unusual = line.iter().fold(false, |any, byte| any | (*byte < b' ') | (*byte == b'\\'));
-        Some(Self { text, is_plain: !unusual, names, orders, times })
+        let unusual = line
+            .iter()
+            .fold(0, |any, byte| any | u8::from(*byte < b' ') | u8::from(*byte == b'\\'));
+        Some(Self { text, is_plain: unusual == 0, names, orders, times })
     }
 
     /// The line as an envelope; none where it is not taken.

@@ -184,9 +184,9 @@ impl Files {
         let open = self.open.get_mut(path).ok_or_else(|| lost(path))?;
         let lines = &self.json.as_bytes()[..bytes];
         if packs {
-            open.append(&gzip_member(lines)?)?
+            open.append(&gzip_member(lines)?)?;
         } else {
-            open.append(lines)?
+            open.append(lines)?;
         }
         open.events += *count as u64;
         open.bytes += bytes as u64;
