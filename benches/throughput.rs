@@ -141,6 +141,15 @@ fn throughput(criterion: &mut Criterion) {
             }
         });
     });
+    group.bench_function("JSON -> event -> JSON", |bench| {
+        bench.iter(|| {
+            writer.clear();
+            for line in &lines {
+                writer.line(&reader.event(line.as_bytes()).unwrap());
+            }
+            black_box(writer.as_bytes());
+        });
+    });
     group.bench_function("JSON -> event, serde_json's tree for comparison", |bench| {
         bench.iter(|| {
             for line in &lines {

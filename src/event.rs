@@ -39,6 +39,9 @@ pub use value::{Fields, Value};
 /// The `schema_version` of every event that the engine makes.
 pub const CONTRACT_VERSION: Text = Text::from_static("1.0");
 
+/// The `source` of an event that is not told another one.
+const DEFAULT_SOURCE: Text = Text::from_static("retail-datagen");
+
 /// One event: the typed envelope and its payload.
 ///
 /// `Display`, [`JsonWriter`] and `serde` all write the same ten keys in the same order; the seven
@@ -88,7 +91,7 @@ impl Event {
             trace_id,
             time,
             schema_version: CONTRACT_VERSION,
-            source: Text::from_static("retail-datagen"),
+            source: DEFAULT_SOURCE,
             correlation_id: None,
             partition_key: None,
             session_id: None,

@@ -48,6 +48,11 @@ impl JsonWriter {
         self.out.len = 0;
     }
 
+    /// Forgets the first bytes of what was written, and keeps the rest.
+    pub fn forget(&mut self, bytes: usize) {
+        self.out.forget(bytes);
+    }
+
     /// Takes what was written.
     pub fn take(&mut self) -> Vec<u8> {
         self.out.take()
@@ -387,6 +392,12 @@ mod tests {
             assert_eq!(writer.take(), line.repeat(lines).as_bytes());
             assert!(writer.as_bytes().is_empty());
         }
+        writer.line(&event);
+        writer.line(&event);
+        writer.forget(line.len() + 3);
+        assert_eq!(writer.as_bytes(), &line.as_bytes()[3..]);
+        writer.forget(usize::MAX);
+        assert!(writer.as_bytes().is_empty());
         writer.line(&event);
         writer.clear();
         writer.event(&event);

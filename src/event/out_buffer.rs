@@ -28,21 +28,42 @@ pub(super) struct Window<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece<const N: usize> {
     chunk: [u8; N],
+    /// All bits of each byte that counts but the first one.
+    mask: [u8; N],
     len: u8,
 }
 
 impl<const N: usize> Piece<N> {
     /// The text, if it fits.
     pub(super) const fn new(text: &str) -> Option<Self> {
-        let (mut chunk, mut len) = ([0; N], 0);
+        let (mut chunk, mut mask, mut len) = ([0; N], [0; N], 0);
         if text.len() > N || N > u8::MAX as usize {
             return None;
         }
         while len < text.len() {
             chunk[len] = text.as_bytes()[len];
+            mask[len] = if len > 0 { u8::MAX } else { 0 };
             len += 1;
         }
-        Some(Self { chunk, len: len as u8 })
+        Some(Self { chunk, mask, len: len as u8 })
+    }
+
+    /// How many bytes it has.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len.into()
+    }
+
+    /// Whether bytes begin with the piece, but for its first byte. A few words are compared, where
+    /// a comparison of any length would be a call.
+    #[inline]
+    pub(super) fn begins_but_for_first(&self, bytes: &[u8; N]) -> bool {
+        let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        let words = bytes.as_chunks().0.iter().zip(self.chunk.as_chunks().0);
+        let differs = words
+            .zip(self.mask.as_chunks().0)
+            .fold(0, |any, ((this, ours), mask)| any | (word(this) ^ word(ours)) & word(mask));
+        differs == 0
     }
 }
 
@@ -67,6 +88,13 @@ impl OutBuffer {
         }
         let bytes = (&mut self.bytes[at..at + WINDOW]).try_into().expect("it is as long as that");
         Window { bytes, len: 0 }
+    }
+
+    /// Forgets the first bytes, and keeps the rest.
+    pub(super) fn forget(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.len);
+        self.bytes.copy_within(bytes..self.len, 0);
+        self.len -= bytes;
     }
 
     /// Writes bytes at a place, however many they are, and returns where they end.

@@ -57,20 +57,17 @@ impl Text {
 
     /// The id that reads exactly like `text`, if it is one.
     pub(super) fn parse_stamped(text: &str) -> Option<Self> {
-        let (head, sequence) = text.rsplit_once('_')?;
-        let (prefix, second) = head.split_at(head.rfind('_')? + 1);
-        let canonical = |digits: &str, padded_to: usize| {
-            digits.bytes().all(|byte| byte.is_ascii_digit())
-                && (digits.len() == padded_to
-                    || digits.len() > padded_to && !digits.starts_with('0'))
+        let end = memchr::memrchr(b'_', text.as_bytes())?;
+        let start = memchr::memrchr(b'_', &text.as_bytes()[..end])? + 1;
+        let number = |digits: &str, padded_to: usize| {
+            let is_canonical =
+                digits.len() == padded_to || digits.len() > padded_to && !digits.starts_with('0');
+            is_canonical.then(|| decimal(digits.as_bytes())).flatten()
         };
-        if !canonical(sequence, 5) || !canonical(second, 1) {
-            return None;
-        }
         Some(Self::Stamped {
-            prefix: Prefix::find(prefix)?,
-            second: second.parse().ok()?,
-            sequence: sequence.parse().ok()?,
+            second: number(&text[start..end], 1)?.try_into().ok()?,
+            sequence: number(&text[end + 1..], 5)?,
+            prefix: Prefix::find(&text[..start])?,
         })
     }
 
@@ -132,6 +129,28 @@ impl Text {
             }
         }
     }
+}
+
+/// The number that these digits are, if they are digits, and it is one of 64 bits.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let (head, eights) = digits.as_rchunks();
+    let head = head.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+    });
+    eights.iter().try_fold(head?, |number: u64, eight| {
+        number.checked_mul(100_000_000)?.checked_add(eight_digits(*eight)?)
+    })
+}
+
+/// The number that eight digits are: pairs of them at once, then fours, then all.
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let ones = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (ones.wrapping_mul(10 * 0x100 + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 * 0x1_0000 + 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 * 0x1_0000_0000 + 1) >> 32)
 }
 
 impl Default for Text {
@@ -235,6 +254,7 @@ impl<'de> Deserialize<'de> for Text {
 mod tests {
     use super::super::{STORE, TR};
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_sequence_is_padded_to_five_digits_and_no_further() {
@@ -269,6 +289,14 @@ mod tests {
         for text in ["TR_01_00001", "TR_1_000001", "TR_1_0001", "XX_1_00001", "TR_1_", "TR__00001"]
         {
             assert!(Text::parse_stamped(text).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_the_number_that_they_read_as(digits in "[0-9]{0,21}|[0-9/:a]{1,20}") {
+            let expected = digits.parse().ok().or_else(|| digits.is_empty().then_some(0));
+            prop_assert_eq!(decimal(digits.as_bytes()), expected);
         }
     }
 

@@ -147,45 +147,51 @@ impl Files {
         places: &[usize],
         written: &mut usize,
     ) -> Result<(), Fault> {
-        let (mut lines, mut count) = (Vec::new(), 0);
+        self.json.clear();
+        let mut count = 0;
         for place in places {
             let event = &events[*place];
-            self.json.clear();
+            let pending = self.json.as_bytes().len();
             self.json.line(event);
-            let bytes = self.json.as_bytes().len() as u64;
             if let Some(rotate) = self.settings.rotate {
-                let pending = (count as u64, lines.len() as u64);
-                if self.file(path)?.is_full(&rotate, pending, event, bytes) {
-                    self.append(path, &mut lines, &mut count, written)?;
+                let bytes = (self.json.as_bytes().len() - pending) as u64;
+                let before = (count as u64, pending as u64);
+                if self.file(path)?.is_full(&rotate, before, event, bytes) {
+                    self.append(path, pending, &mut count, written)?;
                     self.complete(path)?;
                 }
                 let file = self.file(path)?;
                 file.span_end = file.span_end.or_else(|| span_end(&rotate, event.time));
             }
-            lines.extend_from_slice(self.json.as_bytes());
             count += 1;
         }
-        self.append(path, &mut lines, &mut count, written)
+        self.append(path, self.json.as_bytes().len(), &mut count, written)
     }
 
-    /// Hands lines to the operating system.
+    /// Hands the first `bytes` of the lines to the operating system: `count` of them.
     fn append(
         &mut self,
         path: &str,
-        lines: &mut Vec<u8>,
+        bytes: usize,
         count: &mut usize,
         written: &mut usize,
     ) -> Result<(), Fault> {
-        if lines.is_empty() {
+        if bytes == 0 {
             return Ok(());
         }
-        let packed = if self.packs() { Some(gzip_member(lines)?) } else { None };
-        let open = self.file(path)?;
-        open.append(packed.as_deref().unwrap_or(lines))?;
+        self.file(path)?;
+        let packs = self.packs();
+        let open = self.open.get_mut(path).ok_or_else(|| lost(path))?;
+        let lines = &self.json.as_bytes()[..bytes];
+        if packs {
+            open.append(&gzip_member(lines)?)?;
+        } else {
+            open.append(lines)?;
+        }
         open.events += *count as u64;
-        open.bytes += lines.len() as u64;
+        open.bytes += bytes as u64;
         *written += std::mem::take(count);
-        lines.clear();
+        self.json.forget(bytes);
         Ok(())
     }
 
@@ -198,8 +204,7 @@ impl Files {
             self.open.insert(path.to_owned(), file);
         }
         let uses = self.uses;
-        let lost = || Fault::io(format!("cannot find `{path}`"), &io::ErrorKind::NotFound.into());
-        let open = self.open.get_mut(path).ok_or_else(lost)?;
+        let open = self.open.get_mut(path).ok_or_else(|| lost(path))?;
         open.last_use = uses;
         Ok(open)
     }
@@ -338,6 +343,10 @@ impl From<Fault> for StageError {
             Fault::Io { message, .. } => Self(message),
         }
     }
+}
+
+fn lost(path: &str) -> Fault {
+    Fault::io(format!("cannot find `{path}`"), &io::ErrorKind::NotFound.into())
 }
 
 fn gzip_member(lines: &[u8]) -> Result<Vec<u8>, Fault> {

@@ -247,7 +247,7 @@ impl FileReader {
         // Earlier events may still follow one at or after the end, which is itself held.
         let is_last = self.cx.end.is_some_and(|end| event.time >= end + lateness);
         self.events += 1;
-        self.reorder.push(event, self.events, self.place.clone(), ready);
+        self.reorder.push(event, self.events, &self.place, ready);
         if is_last {
             return Some(Pause::End);
         }
@@ -399,19 +399,19 @@ impl FileReader {
         Ok(())
     }
 
+    /// Notes where reading is, after each line.
     fn update_place(&mut self) {
-        if let Some(OpenFile { name, index, lines, .. }) = &self.open {
-            self.place = Place {
-                file: Arc::clone(name),
-                index: *index,
-                line: lines.number(),
-                offset: lines.offset(),
-                events: self.events,
-                trace_ids: self.cx.trace_ids.counter(),
-                latest: self.reorder.latest(),
-                late: self.reorder.late(),
-            };
+        let Some(OpenFile { name, index, lines, .. }) = &self.open else { return };
+        if !Arc::ptr_eq(&self.place.file, name) {
+            self.place.file = Arc::clone(name);
         }
+        self.place.index = *index;
+        self.place.line = lines.number();
+        self.place.offset = lines.offset();
+        self.place.events = self.events;
+        self.place.trace_ids = self.cx.trace_ids.counter();
+        self.place.latest = self.reorder.latest();
+        self.place.late = self.reorder.late();
     }
 
     fn warn_of_late_events(&self) {

@@ -21,7 +21,7 @@ pub(super) struct Reorder<P> {
     late: u64,
 }
 
-impl<P> Reorder<P> {
+impl<P: Clone> Reorder<P> {
     /// Nothing is held yet; events after `last` never go on.
     pub(super) fn new(lateness: Duration, last: Timestamp) -> Self {
         let (held, places) = (BTreeMap::new(), BTreeMap::new());
@@ -60,13 +60,13 @@ impl<P> Reorder<P> {
 
     /// Takes an event, the `ordinal`th, whose line begins at `place`; adds to `ready` what has its
     /// turn now.
-    pub(super) fn push(&mut self, event: Event, ordinal: u64, place: P, ready: &mut Vec<Event>) {
+    pub(super) fn push(&mut self, event: Event, ordinal: u64, place: &P, ready: &mut Vec<Event>) {
         self.late += u64::from(event.time < self.watermark());
         self.latest = self.latest.max(event.time);
         if event.time <= self.watermark().min(self.last) {
             ready.push(event);
         } else {
-            self.places.insert(ordinal, place);
+            self.places.insert(ordinal, place.clone());
             self.held.insert((event.time, ordinal), event);
         }
         self.release(self.watermark(), ready);
@@ -95,7 +95,7 @@ mod tests {
         for (ordinal, time) in times.iter().enumerate() {
             let time = Timestamp::from_millis(*time);
             let event = Event::new(RECEIPT_CREATED, Text::default(), time);
-            reorder.push(event, ordinal as u64, ordinal, &mut ready);
+            reorder.push(event, ordinal as u64, &ordinal, &mut ready);
             assert_eq!(reorder.places.len(), reorder.held.len());
         }
         reorder.release(Timestamp::MAX, &mut ready);
