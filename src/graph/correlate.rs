@@ -61,6 +61,7 @@ pub(super) fn correlate(
             while driver.fires(watermark - STEP, &mut builder).await {
                 yield std::mem::take(&mut builder).finish(before);
             }
+            driver.correlator.advance(watermark - STEP, &mut driver.out);
             yield builder.finish(watermark);
         }
         // A stream that was stopped is gone on with, if its state is kept: it has not ended. One
@@ -123,12 +124,19 @@ impl Driver {
             builder.push(event, tokens);
             return;
         }
-        if let Err(failure) = self.correlator.observe(&event, &mut self.out) {
+        let result = self.correlator.observe(&event, &mut self.out);
+        let is_dropped = std::mem::take(&mut self.out.drops);
+        if std::mem::take(&mut self.out.late) {
+            self.cx.account.come_late();
+        }
+        if let Err(failure) = result {
             self.out.events.clear();
             self.cx.failures.event(&event, &failure);
             return;
         }
-        if self.correlator.passes_through() {
+        if is_dropped {
+            self.cx.account.filter(1);
+        } else if self.correlator.passes_through() {
             builder.push(event, tokens);
         } else {
             self.cx.account.absorb(1);

@@ -88,6 +88,8 @@ pub struct StageStatistics {
     pub findings: Option<Findings>,
     /// Timers still open at the end.
     pub unfired_timers: u64,
+    /// Events that came too late for what they would have been part of.
+    pub late: u64,
     /// Whether everything that came in has left.
     pub balances: bool,
 }
@@ -230,6 +232,7 @@ fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
         delivery: tally.delivery,
         findings: tally.findings.clone(),
         unfired_timers: tally.unfired_timers,
+        late: tally.late,
         balances: tally.balances(),
     }
 }

@@ -42,6 +42,11 @@ pub struct Emission {
 }
 
 impl Emission {
+    /// An event whose envelope is left to what it follows from.
+    pub fn new(event_type: Key, payload: Fields) -> Self {
+        Self { event_type, payload, envelope: Vec::new() }
+    }
+
     /// Sets what the rule set itself.
     pub fn set_envelope(&self, event: &mut Event) {
         for (field, value) in &self.envelope {

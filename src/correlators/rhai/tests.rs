@@ -26,7 +26,7 @@ fn rule_with(text: &str, settings: &RhaiSettings) -> Rule {
     let script = compile(Excerpt::whole(Arc::new(source)), Sandbox::new(1))
         .unwrap_or_else(|problems| panic!("{problems}"));
     let KeySettings::Many(paths) = &settings.key else { panic!("a list of paths") };
-    let key = paths.iter().map(|path| path.parse().unwrap()).collect();
+    let key = KeyFields::new(paths.iter().map(|path| path.parse().unwrap()).collect());
     let on = settings.on.iter().map(|name| Key::intern(name).unwrap()).collect();
     Rule::new(script, TraceIds::new(42, 1), settings, key, on)
 }

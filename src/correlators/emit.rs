@@ -1,8 +1,10 @@
-//! Events that a rule emits: their envelope and their missing nulls.
+//! Events that a correlator emits: their envelope and their missing nulls.
+
+use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Event, Key, ORDER_ID, RECEIPT_CREATED, RECEIPT_ID, SHIPMENT_ID, Text, Timestamp, TokenIndex,
-    TraceIds,
+    Event, Fields, Key, ORDER_ID, RECEIPT_CREATED, RECEIPT_ID, SHIPMENT_ID, Text, Timestamp,
+    TokenIndex, TraceIds,
 };
 use crate::retail::{fill_envelope, fill_nullable, inherit_envelope};
 use crate::script::Emission;
@@ -12,7 +14,7 @@ const LINKS: [Key; 3] = [RECEIPT_ID, ORDER_ID, SHIPMENT_ID];
 /// An event that is due later is covered by no batch's token.
 const NO_TOKEN: TokenIndex = TokenIndex(u32::MAX);
 
-/// Makes the events that a rule emits.
+/// Makes the events that a correlator emits.
 pub(super) struct Emitter {
     trace_ids: TraceIds,
 }
@@ -42,12 +44,93 @@ impl Emitter {
         self.with_id(described(emission, cause, time))
     }
 
+    /// An event at `time` that this cause led to: what does not follow from its type is the cause's.
+    pub(super) fn caused(
+        &mut self,
+        event_type: Key,
+        payload: Fields,
+        cause: &Event,
+        time: Timestamp,
+    ) -> Event {
+        self.event(Emission::new(event_type, payload), Some(cause), time)
+    }
+
+    /// An event at `time` that many led to: what does not follow from its type is what those have
+    /// in common. The parent is the one that came last, where that one asked for it.
+    pub(super) fn summary(
+        &mut self,
+        event_type: Key,
+        payload: Fields,
+        links: &Links,
+        parent: Option<&Event>,
+        time: Timestamp,
+    ) -> Event {
+        let mut event = Event::new(event_type, Text::default(), time);
+        event.payload = payload;
+        if let Some(parent) = parent {
+            event.parent_event_id = Some(parent.trace_id.clone());
+            event.token = parent.token;
+        }
+        fill_envelope(&mut event);
+        let or = |own: Option<Text>, links: &Option<Text>| own.or_else(|| links.clone());
+        event.partition_key = or(event.partition_key, &links.partition_key);
+        event.session_id = or(event.session_id, &links.session_id);
+        event.correlation_id = or(event.correlation_id, &links.correlation_id);
+        fill_nullable(&mut event);
+        self.with_id(event)
+    }
+
     /// Gives an announced event whose time has come its id.
     pub(super) fn with_id(&mut self, mut event: Event) -> Event {
         if event.trace_id == Text::default() {
             event.trace_id = self.trace_ids.next(event.time);
         }
         event
+    }
+}
+
+/// What events have in common in their envelopes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Links {
+    pub(super) partition_key: Option<Text>,
+    pub(super) session_id: Option<Text>,
+    pub(super) correlation_id: Option<Text>,
+}
+
+impl Links {
+    /// Those of one event.
+    pub(super) fn of(event: &Event) -> Self {
+        Self {
+            partition_key: event.partition_key.clone(),
+            session_id: event.session_id.clone(),
+            correlation_id: event.correlation_id.clone(),
+        }
+    }
+
+    /// Forgets what another event does not have.
+    pub(super) fn narrow(&mut self, event: &Event) {
+        self.keep_if(&event.partition_key, &event.session_id, &event.correlation_id);
+    }
+
+    /// Forgets what others do not have in common with these.
+    pub(super) fn narrow_to(&mut self, other: &Self) {
+        self.keep_if(&other.partition_key, &other.session_id, &other.correlation_id);
+    }
+
+    fn keep_if(
+        &mut self,
+        partition_key: &Option<Text>,
+        session_id: &Option<Text>,
+        correlation_id: &Option<Text>,
+    ) {
+        let narrow = |own: &mut Option<Text>, other: &Option<Text>| {
+            if own.is_some() && own != other {
+                *own = None;
+            }
+        };
+        narrow(&mut self.partition_key, partition_key);
+        narrow(&mut self.session_id, session_id);
+        narrow(&mut self.correlation_id, correlation_id);
     }
 }
 
