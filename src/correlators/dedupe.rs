@@ -152,8 +152,7 @@ mod tests {
     }
 
     fn dropped(with: &str, events: &[Event]) -> Vec<String> {
-        let mut run = Run::new::<DedupeSettings>(with);
-        events.iter().for_each(|event| run.see(event));
+        let run = Run::of::<DedupeSettings>(with, events);
         let id =
             |id: &String| id.trim_start_matches("TR_17040672").trim_end_matches("_00001").into();
         run.dropped.iter().map(id).collect()

@@ -1,7 +1,5 @@
 //! Events that a correlator emits: their envelope and their missing nulls.
 
-use serde::{Deserialize, Serialize};
-
 use crate::event::{
     Event, Fields, Key, ORDER_ID, RECEIPT_CREATED, RECEIPT_ID, SHIPMENT_ID, Text, Timestamp,
     TokenIndex, TraceIds,
@@ -55,13 +53,13 @@ impl Emitter {
         self.event(Emission::new(event_type, payload), Some(cause), time)
     }
 
-    /// An event at `time` that many led to: what does not follow from its type is what those have
-    /// in common. The parent is the one that came last, where that one asked for it.
+    /// An event at `time` that many led to: links that do not follow from its type are these. Its
+    /// parent is the one that asked for it, if one did.
     pub(super) fn summary(
         &mut self,
         event_type: Key,
         payload: Fields,
-        links: &Links,
+        links: Links,
         parent: Option<&Event>,
         time: Timestamp,
     ) -> Event {
@@ -72,10 +70,9 @@ impl Emitter {
             event.token = parent.token;
         }
         fill_envelope(&mut event);
-        let or = |own: Option<Text>, links: &Option<Text>| own.or_else(|| links.clone());
-        event.partition_key = or(event.partition_key, &links.partition_key);
-        event.session_id = or(event.session_id, &links.session_id);
-        event.correlation_id = or(event.correlation_id, &links.correlation_id);
+        event.partition_key = event.partition_key.or(links.partition_key);
+        event.session_id = event.session_id.or(links.session_id);
+        event.correlation_id = event.correlation_id.or(links.correlation_id);
         fill_nullable(&mut event);
         self.with_id(event)
     }
@@ -89,49 +86,12 @@ impl Emitter {
     }
 }
 
-/// What events have in common in their envelopes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The links of an event that stands for many.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Links {
     pub(super) partition_key: Option<Text>,
     pub(super) session_id: Option<Text>,
     pub(super) correlation_id: Option<Text>,
-}
-
-impl Links {
-    /// Those of one event.
-    pub(super) fn of(event: &Event) -> Self {
-        Self {
-            partition_key: event.partition_key.clone(),
-            session_id: event.session_id.clone(),
-            correlation_id: event.correlation_id.clone(),
-        }
-    }
-
-    /// Forgets what another event does not have.
-    pub(super) fn narrow(&mut self, event: &Event) {
-        self.keep_if(&event.partition_key, &event.session_id, &event.correlation_id);
-    }
-
-    /// Forgets what others do not have in common with these.
-    pub(super) fn narrow_to(&mut self, other: &Self) {
-        self.keep_if(&other.partition_key, &other.session_id, &other.correlation_id);
-    }
-
-    fn keep_if(
-        &mut self,
-        partition_key: &Option<Text>,
-        session_id: &Option<Text>,
-        correlation_id: &Option<Text>,
-    ) {
-        let narrow = |own: &mut Option<Text>, other: &Option<Text>| {
-            if own.is_some() && own != other {
-                *own = None;
-            }
-        };
-        narrow(&mut self.partition_key, partition_key);
-        narrow(&mut self.session_id, session_id);
-        narrow(&mut self.correlation_id, correlation_id);
-    }
 }
 
 /// An event that will be at `due`: all of it but its id.

@@ -76,6 +76,15 @@ impl Run {
         }
     }
 
+    /// The same, which has seen these events.
+    pub(super) fn of<S: Settings>(with: &str, events: &[Event]) -> Self {
+        let mut run = Self::new::<S>(with);
+        for event in events {
+            run.see(event);
+        }
+        run
+    }
+
     /// Sees an event, after the timers that are due before it.
     pub(super) fn see(&mut self, event: &Event) {
         self.pass(event.time - Duration::from_millis(1));

@@ -1,15 +1,16 @@
 //! `key:` of a correlator: what it remembers things per.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::emit::Links;
 use crate::component::BuildContext;
 use crate::event::{Event, FieldPath, Key, Text, Value};
 use crate::problem::Problem;
 use crate::script::{KeyPart, StateKey};
 
 /// One field, or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum KeySettings {
     /// One field.
@@ -86,10 +87,25 @@ impl KeyFields {
         }
     }
 
-    /// A partition key for what is derived per key: its values, as they read.
-    pub(super) fn partition_key(&self, key: &StateKey) -> Option<Text> {
-        let texts: Vec<String> = self.parts(key).iter().map(text_of).collect();
-        (!texts.is_empty()).then(|| Text::from(texts.join("_")))
+    /// The links of what is derived per key: those that are in the key, and the key as it reads for
+    /// a partition key.
+    pub(super) fn links(&self, key: &StateKey) -> Links {
+        let parts = self.parts(key);
+        let mut links = Links::default();
+        for (path, part) in self.0.iter().zip(parts) {
+            let text = || (*part != KeyPart::Null).then(|| Text::from(text_of(part)));
+            match path.to_string().as_str() {
+                "partition_key" => links.partition_key = text(),
+                "session_id" => links.session_id = text(),
+                "correlation_id" => links.correlation_id = text(),
+                _ => {}
+            }
+        }
+        if links.partition_key.is_none() && !parts.is_empty() {
+            let texts: Vec<String> = parts.iter().map(text_of).collect();
+            links.partition_key = Some(Text::from(texts.join("_")));
+        }
+        links
     }
 }
 

@@ -39,9 +39,9 @@ const STEP: Duration = Duration::from_millis(1);
 ///
 /// The payload of a result has the fields of the key, `window_start`, `window_end`, the aggregates,
 /// and `complete`, which is false where the stream ended before the window did. Its time is the
-/// last instant of the window. Of the envelope it has what follows from its type, then what all
-/// events of the window have in common; the partition key is that of the key's values where they
-/// differ. It has no parent. Windows without events tell nothing.
+/// last instant of the window. Of the envelope it has what follows from its type, then what is in
+/// the key; the partition key is else the key as it reads, so that results of one key keep their
+/// order. It has no parent. Windows without events tell nothing.
 ///
 /// An event is late when it comes after the result of its window was told. With `allowed_lateness`
 /// it is added all the same, and the window tells a corrected result at once: results then have a

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod contributing;
+mod correlators;
 mod dlq;
 mod event_factory;
 #[cfg(feature = "event_hubs")]

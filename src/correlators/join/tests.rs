@@ -25,9 +25,7 @@ fn payment(second: i64, id: i64) -> Event {
 }
 
 fn run(with: &str, events: &[Event]) -> Run {
-    let mut run = Run::new::<JoinSettings>(with);
-    events.iter().for_each(|event| run.see(event));
-    run
+    Run::of::<JoinSettings>(with, events)
 }
 
 #[test]

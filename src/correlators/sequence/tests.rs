@@ -38,9 +38,7 @@ fn buy(second: i64, visit: i64) -> Event {
 }
 
 fn run(with: &str, events: &[Event]) -> Run {
-    let mut run = Run::new::<SequenceSettings>(with);
-    events.iter().for_each(|event| run.see(event));
-    run
+    Run::of::<SequenceSettings>(with, events)
 }
 
 #[test]

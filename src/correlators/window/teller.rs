@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aggregate::{Accumulator, Aggregate};
 use super::{Added, STEP};
-use crate::correlators::emit::{Emitter, Links};
+use crate::correlators::emit::Emitter;
 use crate::correlators::keys::{KeyFields, value_of};
 use crate::event::{Event, Fields, Key, Timestamp, TooManyNames, TraceIds, Value};
 use crate::script::StateKey;
@@ -17,7 +17,6 @@ pub(super) const FIELDS: [&str; 4] = ["window_start", "window_end", "complete", 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Window {
     accumulators: Box<[Accumulator]>,
-    links: Links,
     /// How often its result was told.
     told: u32,
 }
@@ -33,7 +32,6 @@ pub(super) struct Span {
 impl Window {
     /// Adds an event, for which there is room.
     pub(super) fn add(&mut self, added: &Added<'_>) {
-        self.links.narrow(added.event);
         for (accumulator, value) in self.accumulators.iter_mut().zip(added.values) {
             accumulator.add(value);
         }
@@ -41,7 +39,6 @@ impl Window {
 
     /// Takes in another window of the same key.
     pub(super) fn merge(&mut self, other: Self) {
-        self.links.narrow_to(&other.links);
         self.told = self.told.max(other.told);
         let others = other.accumulators.into_vec();
         for (accumulator, other) in self.accumulators.iter_mut().zip(others) {
@@ -104,7 +101,7 @@ impl Teller {
     /// A window with its first event.
     pub(super) fn begin(&self, added: &Added<'_>) -> Window {
         let accumulators = self.aggregates.iter().map(Aggregate::begin).collect();
-        let mut window = Window { accumulators, links: Links::of(added.event), told: 0 };
+        let mut window = Window { accumulators, told: 0 };
         window.add(added);
         window
     }
@@ -138,11 +135,8 @@ impl Teller {
             payload.set(revision, window.told);
         }
         window.told = window.told.saturating_add(1);
-        let links = match &window.links {
-            links if links.partition_key.is_some() => links.clone(),
-            links => Links { partition_key: self.key.partition_key(key), ..links.clone() },
-        };
-        out.events.push(self.emitter.summary(self.event_type, payload, &links, parent, time));
+        let links = self.key.links(key);
+        out.events.push(self.emitter.summary(self.event_type, payload, links, parent, time));
     }
 
     /// How many trace ids were given.

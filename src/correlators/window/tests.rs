@@ -14,9 +14,7 @@ fn sale(second: i64, product: i64, quantity: i64) -> Event {
 }
 
 fn run(with: &str, events: &[Event]) -> Run {
-    let mut run = Run::new::<WindowSettings>(with);
-    events.iter().for_each(|event| run.see(event));
-    run
+    Run::of::<WindowSettings>(with, events)
 }
 
 const MINUTES: &str = "kind: tumbling
@@ -193,25 +191,23 @@ fn what_the_end_cuts_off_is_told_as_far_as_it_got_and_again_when_it_is_over() {
 }
 
 #[test]
-fn a_result_has_in_its_envelope_what_all_events_have_in_common() {
-    let linked = |second, session: &str, partition: &str| {
-        let mut event = sale(second, 7, 1);
-        event.session_id = Some(Text::from(session));
-        event.partition_key = Some(Text::from(partition));
-        event
+fn a_result_has_in_its_envelope_what_is_in_its_key() {
+    let mut linked = sale(0, 7, 1);
+    linked.session_id = Some(Text::from("VIS_1_00001"));
+    linked.partition_key = Some(Text::from("store_1"));
+    let envelope = |key: &str| {
+        let with = MINUTES.replace("key: payload.product_id", key);
+        let mut run = run(&with, std::slice::from_ref(&linked));
+        run.watermark(at(60));
+        let result = run.out.events.remove(0);
+        assert_eq!(result.parent_event_id, None);
+        let text = |text: Option<Text>| text.map_or("-".to_owned(), |text| text.to_string());
+        [text(result.partition_key), text(result.session_id), text(result.correlation_id)]
     };
-    let (one, other) = (linked(0, "a", "store_1"), linked(1, "b", "store_1"));
-    let mut run =
-        run(MINUTES, &[one, other, linked(61, "b", "store_1"), linked(62, "b", "store_2")]);
-    run.watermark(at(600));
-    let envelope = |event: &Event| {
-        let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
-        (text(&event.partition_key), text(&event.session_id), text(&event.parent_event_id))
-    };
-    let some = |text: &str| Some(text.to_owned());
-    assert_eq!(envelope(&run.out.events[0]), (some("store_1"), None, None));
-    assert_eq!(envelope(&run.out.events[1]), (some("7"), some("b"), None), "the key, as it reads");
-    assert_ne!(run.out.events[0].trace_id, run.out.events[1].trace_id);
+    assert_eq!(envelope("key: [payload.product_id, payload.price]"), ["7_0.1", "-", "-"]);
+    assert_eq!(envelope("key: session_id"), ["VIS_1_00001", "VIS_1_00001", "-"]);
+    assert_eq!(envelope("key: [partition_key, payload.product_id]"), ["store_1", "-", "-"]);
+    assert_eq!(envelope("key: []"), ["-", "-", "-"]);
 }
 
 #[test]

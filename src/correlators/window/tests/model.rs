@@ -93,7 +93,7 @@ proptest! {
         let lateness = if sorted { events.sort_by_key(|event| event.0); 0 } else { 10_000 };
         let run = fed(&settings(&format!("kind: session\ngap: {gap}s"), lateness), &events);
         events.sort_by_key(|event| event.0);
-        let mut expected: BTreeSet<((i64, i64), (i64, i64, i64))> = BTreeSet::new();
+        let mut expected = BTreeSet::new();
         for key in 0..4 {
             let of_key: Vec<_> = events.iter().filter(|event| event.1 == key).collect();
             for session in of_key.chunk_by(|one, next| next.0 - one.0 < gap) {
