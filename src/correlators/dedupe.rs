@@ -29,7 +29,7 @@ pub struct DedupeSettings {
     #[serde(default = "ten_minutes")]
     pub within: SpecDuration,
     /// How many keys are remembered. Beyond it, the one not seen for the longest is forgotten, and
-    /// a repeat of it passes. A key takes about 200 bytes.
+    /// a repeat of it passes. A key takes about 150 bytes.
     #[serde(default = "default_max_keys")]
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_keys: usize,

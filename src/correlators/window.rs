@@ -43,6 +43,12 @@ const STEP: Duration = Duration::from_millis(1);
 /// the key; the partition key is else the key as it reads, so that results of one key keep their
 /// order. It has no parent. Windows without events tell nothing.
 ///
+/// Fields that an event does not have, or that are null, do not count: a `sum` of none is 0, `avg`,
+/// `min` and `max` of none are null. Whole numbers, and numbers of up to six decimals such as money,
+/// are added up exactly; finer ones with an error that does not grow with their number. A sum of
+/// whole numbers is a whole number, unless it does not fit 64 bits. `min` and `max` take strings,
+/// too; numbers go before them. `sum` and `avg` fail on what is no number.
+///
 /// An event is late when it comes after the result of its window was told. With `allowed_lateness`
 /// it is added all the same, and the window tells a corrected result at once: results then have a
 /// `revision`, 0 at first, and the greatest one holds. The parent of a correction is the late event.
@@ -78,7 +84,8 @@ pub struct WindowSettings {
     /// How long after its end a window still takes late events.
     #[serde(default)]
     pub allowed_lateness: SpecDuration,
-    /// How many windows may be kept, over all keys; an event that would need more fails.
+    /// How many windows may be kept, over all keys; an event that would need more fails. One of two
+    /// aggregates takes about 220 bytes, a session 400, and each distinct value about 60 more.
     #[serde(default = "default_max_windows")]
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_windows: usize,

@@ -15,22 +15,19 @@ use crate::event::{Event, Exact, FieldPath, Key, Value};
 use crate::script::KeyPart;
 use crate::stage::Failure;
 
-/// What is told of the events of a window. A field that an event does not have, or that is null,
-/// does not count.
+/// What is told of the events of a window: `count`, or something of a field.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AggregateSettings {
-    /// How many events.
+    /// How many events there are.
     Count,
-    /// The sum of a field; 0 if no event has it. Whole numbers, and numbers of up to six decimals
-    /// such as money, are added up exactly; others with an error that does not grow with their
-    /// number. A sum of whole numbers is a whole number, unless it does not fit 64 bits.
+    /// The sum of a field.
     Sum(String),
-    /// The mean of a field; null if no event has it.
+    /// The mean of a field.
     Avg(String),
-    /// The least value of a field; null if no event has it. Numbers go before strings.
+    /// The least value of a field.
     Min(String),
-    /// The greatest value of a field; null if no event has it.
+    /// The greatest value of a field.
     Max(String),
     /// How many different values a field has.
     Distinct(String),

@@ -131,7 +131,8 @@ impl Sessions {
             self.timers.cancel(session.timer);
             session.timer = self.set(due, key);
         }
-        self.by_key.entry(key.clone()).or_default().push(session);
+        // Most keys have one session, and there may be many keys.
+        self.by_key.entry(key.clone()).or_insert_with(|| Vec::with_capacity(1)).push(session);
     }
 
     /// There is room: a timer was taken out just now.
