@@ -143,3 +143,25 @@ async fn what_comes_late_corrects_results_or_is_counted_and_the_accounts_add_up(
     assert_eq!((minutes.late, minutes.absorbed, minutes.derived), (1, 607, 6));
     assert_eq!(minutes.unfired_timers, 0);
 }
+
+#[tokio::test]
+async fn the_blocks_of_the_page_on_correlators_are_those_of_one_pipeline_which_runs() {
+    let page = include_str!("../../docs/correlators.md");
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let spec = format!(
+        "clock: {{ start: 2024-11-29T15:00:00Z, speed: max, duration: 2h }}
+sources:
+  chain: {{ type: retail, with: {{ stores: 2, dcs: 1, customers: 200, products: 40 }} }}
+enrichers:
+  network: {{ type: filter, inputs: [chain], with: {{ condition: event.time_ms % 3 == 0 }} }}
+  again: {{ type: filter, inputs: [network], with: {{ condition: event.time_ms % 2 == 0 }} }}
+{}sinks: {{ out: {{ type: blackhole, inputs: [sales, paid, abandoned, once] }} }}\n",
+        blocks.collect::<String>()
+    );
+    let (report, _) = run(&spec, "").await;
+    let stage = |name: &str| report.statistics.stages.iter().find(|it| it.stage == name).unwrap();
+    for name in ["sales", "paid", "abandoned"] {
+        assert!(stage(name).derived > 10, "{name} derived {}", stage(name).derived);
+    }
+    assert!(stage("once").filtered > 100);
+}
