@@ -121,9 +121,9 @@ fn yes() -> bool {
 impl Settings for JoinSettings {
     const NAME: &'static str = "join";
     const KIND: Kind = Kind::Correlator;
-    const EXAMPLE: &'static str = r"
+    const EXAMPLE: &'static str = r#"
 left: { on: [receipt_created] }
-right: { on: [payment_processed], when: event.payload.status == 'APPROVED' }
+right: { on: [payment_processed], when: 'event.payload.status == "APPROVED"' }
 key: payload.receipt_id
 within: 5m
 emit: receipt_paid
@@ -133,7 +133,7 @@ select:
   method: right.payload.payment_method
 unmatched: left
 emit_unmatched: receipt_unpaid
-";
+"#;
 
     fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems> {
         let mut problems = Vec::new();

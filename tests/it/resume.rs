@@ -124,7 +124,7 @@ fn a_stopped_run_and_the_one_after_it_print_what_one_run_does() {
 }
 
 /// All built-in correlators, one behind the other.
-const BUILT_IN: &str = r#"
+const BUILT_IN: &str = r"
 correlators:
   once:
     type: dedupe
@@ -174,7 +174,7 @@ correlators:
       aggregates: { n: count, total: { avg: payload.total } }
       emit: rush
       passthrough: true
-"#;
+";
 
 #[test]
 fn built_in_correlators_go_on_where_a_run_was_stopped() {
