@@ -223,7 +223,9 @@ pub trait Correlator: Send {
     /// When the next timer is due.
     fn next_timer(&self) -> Option<Timestamp>;
 
-    /// Fires all timers due at or before `until`, in the order of their times.
+    /// Fires all timers due at or before `until`, in the order of their times. Behind each batch it
+    /// is called once with nothing due, to say how far the time is: nothing that is not after
+    /// `until` comes any more, but for what is late.
     fn advance(&mut self, until: Timestamp, out: &mut Output);
 
     /// Sees the end of the stream; timers that are still open will not fire, and are returned as a
@@ -270,6 +272,10 @@ pub struct Output {
     pub events: Vec<Event>,
     /// What went wrong in a timer or at the end.
     pub failures: Vec<Failure>,
+    /// The event that is observed goes no further, and is counted as filtered.
+    pub drops: bool,
+    /// The event that is observed came too late for what it would have been part of.
+    pub late: bool,
 }
 
 /// Decides where one batch ends and the next begins; the graph holds the events. Its time is wall

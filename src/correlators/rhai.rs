@@ -1,6 +1,5 @@
 //! `type: rhai`: derives events by a script with keyed state and timers in event time.
 
-mod emit;
 mod memory;
 mod trial;
 
@@ -11,13 +10,14 @@ use rustc_hash::FxBuildHasher;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::emit::{Emitter, cause_to_keep};
+use super::emit::{self, Emitter, cause_to_keep};
+use super::keys::{self, KeyFields, KeySettings};
 use crate::component::{BuildContext, Kind, Settings};
-use crate::event::{Event, FieldPath, Fields, Key, Timestamp, TraceIds};
+use crate::event::{Event, Fields, Key, Timestamp, TraceIds};
 use crate::problem::{Problem, Problems};
 use crate::script::{
-    Calls, Command, Function, Given, GivenEvent, KeyPart, KeyedState, PayloadFields, Premises,
-    Randomness, Returned, RuleFigures, Sandbox, Script, StateKey, TimerId, Timers, seed_of,
+    Calls, Command, Function, Given, GivenEvent, KeyedState, PayloadFields, Premises, Randomness,
+    Returned, RuleFigures, Sandbox, Script, StateKey, TimerId, Timers, seed_of,
 };
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
@@ -72,22 +72,6 @@ pub struct RhaiSettings {
     pub passthrough: bool,
 }
 
-/// One field, or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum KeySettings {
-    /// One field.
-    One(String),
-    /// Several fields.
-    Many(Vec<String>),
-}
-
-impl Default for KeySettings {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
-}
-
 fn default_max_keys() -> usize {
     100_000
 }
@@ -124,29 +108,19 @@ script: |
 
     fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems> {
         let mut problems = Vec::new();
-        let paths = match &self.key {
-            KeySettings::One(path) => std::slice::from_ref(path),
-            KeySettings::Many(paths) => paths,
-        };
-        let key: Vec<FieldPath> = paths
-            .iter()
-            .filter_map(|path| {
-                path.parse().map_err(|error: String| problems.push(cx.problem("/key", error))).ok()
-            })
-            .collect();
-        let on: Result<Vec<Key>, _> = self.on.iter().map(|name| Key::intern(name)).collect();
-        let on = on.map_err(|error| problems.push(cx.problem("/on", error.to_string())));
+        let key = KeyFields::read(&self.key, "/key", cx, &mut problems);
+        let on = keys::types(&self.on, "/on", cx, &mut problems);
         let sandbox = Sandbox::new(seed_of(cx.seed, cx.stage)).of_rule(cx.stage);
         let script = cx
             .script("/script", &self.script)
             .map_err(Problems::from)
             .and_then(|excerpt| compile(excerpt, sandbox));
-        match (script, on) {
-            (Ok(script), Ok(on)) if problems.is_empty() => {
+        match script {
+            Ok(script) if problems.is_empty() => {
                 let rule = Rule::new(script, cx.trace_ids.clone(), &self, key, on);
                 Ok(Stage::Correlator(Box::new(rule)))
             }
-            (script, _) => {
+            script => {
                 problems.extend(script.err().into_iter().flat_map(|found| found.0));
                 Err(Problems(problems))
             }
@@ -181,7 +155,7 @@ struct Rule {
     /// The open timers of each key, by name.
     named: HashMap<StateKey, Vec<(String, TimerId)>, FxBuildHasher>,
     emitter: Emitter,
-    key: Vec<FieldPath>,
+    key: KeyFields,
     on: Vec<Key>,
     passthrough: bool,
     /// The latest instant that was seen.
@@ -207,7 +181,7 @@ impl Rule {
         script: Script,
         trace_ids: TraceIds,
         settings: &RhaiSettings,
-        key: Vec<FieldPath>,
+        key: KeyFields,
         on: Vec<Key>,
     ) -> Self {
         Self {
@@ -224,16 +198,6 @@ impl Rule {
             passthrough: settings.passthrough,
             now: Timestamp::MIN,
             commands: Vec::new(),
-        }
-    }
-
-    fn key_of(&self, event: &Event) -> StateKey {
-        match self.key.as_slice() {
-            [one] => StateKey::One(KeyPart::from(&one.value(event))),
-            [] => StateKey::One(KeyPart::Null),
-            many => {
-                StateKey::Many(many.iter().map(|path| KeyPart::from(&path.value(event))).collect())
-            }
         }
     }
 
@@ -342,7 +306,7 @@ impl Correlator for Rule {
         if !self.on.is_empty() && !self.on.contains(&event.event_type) {
             return Ok(());
         }
-        let key = self.key_of(event);
+        let key = self.key.of(event);
         let given = (GivenEvent::Seen(event), None);
         self.call(EVENT, given, &key, Some(event), event.time, out)
     }

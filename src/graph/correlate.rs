@@ -62,6 +62,7 @@ pub(super) fn correlate(
             while driver.fires(watermark - STEP, &mut builder).await {
                 yield std::mem::take(&mut builder).finish(before);
             }
+            driver.pass(watermark - STEP, &mut builder);
             driver.correlator.end_batch();
             yield builder.finish(watermark);
         }
@@ -125,12 +126,19 @@ impl Driver {
             builder.push(event, tokens);
             return;
         }
-        if let Err(failure) = self.correlator.observe(&event, &mut self.out) {
+        let result = self.correlator.observe(&event, &mut self.out);
+        let is_dropped = std::mem::take(&mut self.out.drops);
+        if std::mem::take(&mut self.out.late) {
+            self.cx.account.come_late();
+        }
+        if let Err(failure) = result {
             self.out.events.clear();
             self.cx.fail([(&event, &failure)]);
             return;
         }
-        if self.correlator.passes_through() {
+        if is_dropped {
+            self.cx.filter(std::iter::once(&event));
+        } else if self.correlator.passes_through() {
             builder.push(event, tokens);
         } else {
             self.cx.account.absorb(1);
@@ -152,6 +160,12 @@ impl Driver {
             tokio::task::consume_budget().await;
         }
         false
+    }
+
+    /// Says how far the time is, when nothing is due until then.
+    fn pass(&mut self, until: Timestamp, builder: &mut BatchBuilder) {
+        self.correlator.advance(until, &mut self.out);
+        self.take_derived(None, builder);
     }
 
     fn finish(&mut self, end: Timestamp, mut builder: BatchBuilder) -> Batch {
@@ -303,6 +317,54 @@ mod tests {
         assert_eq!(ledger.outstanding(), 1, "the derived event shares the token");
         drop(batch);
         assert_eq!(ledger.outstanding(), 0);
+    }
+
+    /// Drops every other event, and says of each that it is late.
+    struct Picky(usize);
+
+    impl Correlator for Picky {
+        fn observe(&mut self, _: &Event, out: &mut Output) -> Result<(), Failure> {
+            self.0 += 1;
+            (out.drops, out.late) = (self.0.is_multiple_of(2), true);
+            Ok(())
+        }
+
+        fn next_timer(&self) -> Option<Timestamp> {
+            None
+        }
+
+        fn advance(&mut self, until: Timestamp, out: &mut Output) {
+            let id = Text::from(format!("passed {}", until.as_millis()));
+            out.events.push(Event::new(REORDER_TRIGGERED, id, until));
+        }
+
+        fn drain(&mut self, _: Timestamp, _: &mut Output) -> u64 {
+            0
+        }
+
+        fn state(&self) -> State {
+            State::none()
+        }
+
+        fn restore(&mut self, _: &State) -> Result<(), StateError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_correlator_drops_is_filtered_and_what_is_late_is_counted_beside() {
+        let cx = StageContext::for_test();
+        let account = cx.account.clone();
+        let input = Batch::new((1..=5).map(event).collect(), at(9), None);
+        let output =
+            correlate(stream::iter([input]).boxed(), Box::new(Picky(0)), cx, memory()).unwrap();
+        let batches = futures::executor::block_on(output.collect::<Vec<_>>());
+        let events = batches.iter().flat_map(Batch::events);
+        let ids: Vec<String> = events.map(|event| event.trace_id.to_string()).collect();
+        assert_eq!(ids[..3], ["at 1", "at 3", "at 5"]);
+        assert_eq!(ids[3..], ["passed 8"], "it hears how far the time is");
+        let tally = account.tally();
+        assert_eq!((tally.filtered, tally.late, tally.absorbed), (2, 5, 0));
     }
 
     #[test]

@@ -171,10 +171,12 @@ pub(super) struct Merged {
     /// Whether a batch has events of one input only.
     apart: bool,
     remainder: Remainder,
-    idle: Pin<Box<Sleep>>,
-    /// Whether `idle` runs. It does only while inputs are waited for: time in which nobody asked
+    /// How long each input has said nothing while it was waited for: time in which nobody asked
     /// for a batch is no silence of theirs.
-    waits: bool,
+    silences: Vec<Duration>,
+    /// Since when inputs are waited for, if they are.
+    waits: Option<Instant>,
+    idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
 }
 
@@ -184,19 +186,21 @@ impl Stream for Merged {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
+            this.note_silence();
             if let Some(batch) = this.merger.take(this.apart) {
-                this.waits = false;
                 return Poll::Ready(Some(batch));
             }
             let Merged { inputs, merger, .. } = this;
             let Poll::Ready(arrival) = inputs.poll(cx, |place| merger.wants(place)) else {
-                ready!(this.silence(cx));
+                ready!(this.wait(cx));
                 continue;
             };
-            this.waits = false;
             match arrival {
                 None => return Poll::Ready(None),
-                Some(Arrival::Batch(place, batch)) => this.merger.push(place, batch),
+                Some(Arrival::Batch(place, batch)) => {
+                    this.silences[place] = Duration::ZERO;
+                    this.merger.push(place, batch);
+                }
                 // What is ahead of an input that was stopped waits for the rest of that input.
                 Some(Arrival::Closed(_)) if this.remainder.is_due() => {}
                 Some(Arrival::Closed(place)) => this.merger.close(place),
@@ -216,15 +220,15 @@ impl Merged {
         merger: Merger,
         remainder: Remainder,
     ) -> Self {
-        let idle = Box::pin(tokio::time::sleep(idle_timeout));
         Self {
+            silences: vec![Duration::ZERO; inputs.len()],
+            waits: None,
+            idle: Box::pin(tokio::time::sleep(idle_timeout)),
+            idle_timeout,
             inputs: Inputs::new(inputs),
             merger,
             apart,
             remainder,
-            idle,
-            waits: false,
-            idle_timeout,
         }
     }
 
@@ -238,15 +242,33 @@ impl Merged {
         }
     }
 
-    /// Waits for the idle timeout; the inputs that hold the others back are silent then.
-    fn silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.waits {
-            self.waits = true;
-            self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
+    /// Enters how long the inputs were waited for just now.
+    fn note_silence(&mut self) {
+        let Some(since) = self.waits.take() else { return };
+        for (place, silence) in self.silences.iter_mut().enumerate() {
+            if self.inputs.asks(place, |place| self.merger.wants(place)) {
+                *silence += since.elapsed();
+            }
         }
-        ready!(self.idle.as_mut().poll(cx));
-        self.waits = false;
-        self.merger.ignore_silent();
-        Poll::Ready(())
+    }
+
+    /// Waits until something comes, or until an input that holds the others back has said nothing
+    /// for the idle timeout. Each input has a time of its own: what others say does not lengthen it.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let asked = |place: &usize| {
+            self.merger.holds_back(*place)
+                && self.inputs.asks(*place, |place| self.merger.wants(place))
+        };
+        let longest = (0..self.silences.len()).filter(asked).max_by_key(|it| self.silences[*it]);
+        self.waits = Some(now);
+        let Some(longest) = longest else { return Poll::Pending };
+        let left = self.idle_timeout.saturating_sub(self.silences[longest]);
+        if left.is_zero() {
+            self.merger.ignore(longest);
+            return Poll::Ready(());
+        }
+        self.idle.as_mut().reset(now + left);
+        self.idle.as_mut().poll(cx)
     }
 }

@@ -32,6 +32,7 @@ pub struct Account {
     delivered: AtomicU64,
     batches: AtomicU64,
     unfired_timers: AtomicU64,
+    late: AtomicU64,
     /// Where a stage that checks events enters what it finds.
     findings: OnceLock<FindingsBoard>,
     /// Where the instances of a rule enter what their calls come to.
@@ -87,6 +88,9 @@ pub struct Tally {
     pub rule: Option<RuleTally>,
     /// Timers that were still open at the end.
     pub unfired_timers: u64,
+    /// Events that came too late for what they would have been part of; they are counted
+    /// elsewhere, too, as absorbed or sent.
+    pub late: u64,
     /// Events by type, at a source.
     pub event_types: BTreeMap<Key, u64>,
     /// The time of a source's first event.
@@ -115,6 +119,7 @@ impl Account {
             delivered: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             unfired_timers: AtomicU64::new(0),
+            late: AtomicU64::new(0),
             findings: OnceLock::new(),
             rules: OnceLock::new(),
             details: Mutex::default(),
@@ -206,6 +211,11 @@ impl Account {
         self.unfired_timers.fetch_add(timers, Relaxed);
     }
 
+    /// Notes an event that came too late for what it would have been part of.
+    pub fn come_late(&self) {
+        self.late.fetch_add(1, Relaxed);
+    }
+
     /// Enters an event that became a dead letter.
     pub fn dead_letter(&self, category: &'static str) {
         *self.details().dead_lettered.entry(category).or_default() += 1;
@@ -255,6 +265,7 @@ impl Account {
             findings: self.findings.get().map(|board| board.lock().clone()),
             rule: self.rules.get().and_then(|instances| RuleFigures::tally(instances)),
             unfired_timers: self.unfired_timers.load(Relaxed),
+            late: self.late.load(Relaxed),
             event_types: details.event_types.iter().map(|(key, count)| (*key, *count)).collect(),
             first_event_time: details.first_event_time,
             last_event_time: details.last_event_time,

@@ -92,6 +92,8 @@ pub struct StageStatistics {
     pub rule: Option<RuleTally>,
     /// Timers still open at the end.
     pub unfired_timers: u64,
+    /// Events that came too late for what they would have been part of.
+    pub late: u64,
     /// Whether everything that came in has left.
     pub balances: bool,
 }
@@ -235,6 +237,7 @@ fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
         findings: tally.findings.clone(),
         rule: tally.rule.clone(),
         unfired_timers: tally.unfired_timers,
+        late: tally.late,
         balances: tally.balances(),
     }
 }

@@ -72,9 +72,12 @@ fn not_shared_out(document: &Document, draft: &Draft<'_>, shard: Shard) -> Optio
 
 fn spread_key(document: &Document, draft: &Draft<'_>) -> Option<Problem> {
     let schema = (draft.component?.schema)();
-    schema.get("properties").and_then(|properties| properties.get("key"))?;
+    let setting = schema.get("properties").and_then(|properties| properties.get("key"))?;
     let pointer = format!("{}/with/key", draft.pointer);
-    let key = document.value(&pointer);
+    let key = match document.value(&pointer) {
+        Value::Null => setting.get("default").cloned().unwrap_or_default(),
+        key => key,
+    };
     let parts: Vec<&str> = match &key {
         Value::Array(parts) => parts.iter().filter_map(Value::as_str).collect(),
         key => key.as_str().into_iter().collect(),

@@ -55,9 +55,14 @@ impl Command {
 }
 
 impl Emission {
+    /// An event whose envelope is left to what it follows from.
+    pub fn new(event_type: Key, payload: Fields) -> Self {
+        Self { event_type, payload, envelope: Vec::new() }
+    }
+
     /// An event of a type and a payload, with what the rule says of its envelope: that is tried
     /// here, so that it fits later.
-    pub(super) fn new(
+    pub(super) fn with_envelope(
         event_type: Key,
         payload: Fields,
         envelope: Vec<(EnvelopeKey, Value)>,
@@ -130,7 +135,7 @@ impl OutputHandle {
             );
         };
         let event_type = self.lock().names.key(event_type)?;
-        Emission::new(event_type, payload, envelope_fields(envelope)?)
+        Emission::with_envelope(event_type, payload, envelope_fields(envelope)?)
     }
 
     fn emit(&self, event_type: &str, payload: &Dynamic, envelope: &Map) -> ScriptResult<()> {

@@ -98,6 +98,11 @@ impl TimerId {
     pub fn due(self) -> Timestamp {
         self.due
     }
+
+    /// How many had been set with it.
+    pub fn sequence(self) -> u64 {
+        self.sequence
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod authoring;
 mod command_line;
 mod contributing;
+mod correlators;
 mod dlq;
 mod event_factory;
 #[cfg(feature = "event_hubs")]

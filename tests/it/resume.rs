@@ -123,6 +123,74 @@ fn a_stopped_run_and_the_one_after_it_print_what_one_run_does() {
     assert_same(&parts, &whole);
 }
 
+/// All built-in correlators, one behind the other.
+const BUILT_IN: &str = r"
+correlators:
+  once:
+    type: dedupe
+    inputs: [mix]
+    with: { key: [event_type, payload.store_id], on: [customer_entered], within: 2s }
+  paid:
+    type: join
+    inputs: [once]
+    with:
+      left: { on: [customer_entered] }
+      right: { on: [receipt_created] }
+      key: payload.store_id
+      within: 3s
+      emit: bought
+      select: { store_id: left.payload.store_id, total: right.payload.total }
+      unmatched: both
+      max_per_key: 1000
+  silent:
+    type: sequence
+    inputs: [paid]
+    with:
+      key: payload.store_id
+      steps: { one: { on: [receipt_created] }, two: { on: [receipt_created] } }
+      absent: { on: [customer_entered] }
+      within: 20s
+      emit: nobody_came
+      select: { store_id: one.payload.store_id, receipt: two.payload.receipt_id }
+  sums:
+    type: window
+    inputs: [silent]
+    with:
+      kind: hopping
+      size: 20s
+      every: 7s
+      key: event_type
+      aggregates: { n: count, total: { sum: payload.total }, stores: { distinct: payload.store_id } }
+      emit: sums
+      passthrough: true
+  rule:
+    type: window
+    inputs: [sums]
+    with:
+      kind: session
+      gap: 1s
+      key: payload.store_id
+      on: [receipt_created]
+      aggregates: { n: count, total: { avg: payload.total } }
+      emit: rush
+      passthrough: true
+";
+
+#[test]
+fn built_in_correlators_go_on_where_a_run_was_stopped() {
+    let (head, rest) = RULES.split_once("correlators:").unwrap();
+    let (_, sinks) = rest.split_once("sinks:").unwrap();
+    let spec = format!("{head}{}\nsinks:{sinks}", BUILT_IN.trim());
+    let whole = Legs::new(&spec).run(&[]);
+    for name in ["bought", "nobody_came", "sums", "rush"] {
+        let found = whole.matches(&format!("\"event_type\":\"{name}\"")).count();
+        assert!(found > 20, "{found} {name}");
+    }
+    let legs = Legs::new(&spec);
+    let parts = [legs.stopped(&[], 500), legs.stopped(&[], 1500), legs.run(&[])];
+    assert_same(&parts, &whole);
+}
+
 #[test]
 fn so_many_events_twice_are_twice_as_many() {
     let endless = RULES.replace(", duration: 90s", "");

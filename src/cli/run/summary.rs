@@ -214,6 +214,10 @@ fn remarks(report: &Report, engine: &Engine) -> String {
         let _ =
             writeln!(text, "warning: timers of `{name}` that were still open at the end: {timers}");
     }
+    for stage in statistics.stages.iter().filter(|stage| stage.late > 0) {
+        let (late, name) = (number(stage.late), &stage.stage);
+        let _ = writeln!(text, "warning: events that came too late for `{name}`: {late}");
+    }
     for stage in &statistics.stages {
         text.push_str(&findings(stage));
         text.push_str(&delivery(stage));

@@ -26,7 +26,7 @@ fn rule_with(text: &str, settings: &RhaiSettings) -> Rule {
     let script = compile(Excerpt::whole(Arc::new(source)), Sandbox::new(1))
         .unwrap_or_else(|problems| panic!("{problems}"));
     let KeySettings::Many(paths) = &settings.key else { panic!("a list of paths") };
-    let key = paths.iter().map(|path| path.parse().unwrap()).collect();
+    let key = KeyFields::new(paths.iter().map(|path| path.parse().unwrap()).collect());
     let on = settings.on.iter().map(|name| Key::intern(name).unwrap()).collect();
     Rule::new(script, TraceIds::new(42, 1), settings, key, on)
 }
@@ -207,7 +207,10 @@ fn a_method_that_changes_nothing_may_be_called_on_what_can_only_be_read() {
     }";
     let mut rule = rule(text, &[]);
     let out = feed(&mut rule, &[stock(1, 7, 1)]);
-    assert_eq!((reasons(&out), seen(&out)), (vec![], vec![r#"1000 n {"p":"71704067201000"}"#.to_owned()]));
+    assert_eq!(
+        (reasons(&out), seen(&out)),
+        (vec![], vec![r#"1000 n {"p":"71704067201000"}"#.to_owned()])
+    );
 }
 
 #[test]

@@ -41,14 +41,13 @@ impl Inputs {
         if let Some(checkpoint) = self.complete_barrier() {
             return Poll::Ready(Some(Arrival::Barrier(checkpoint)));
         }
-        let is_at_barrier = self.barriers.iter().any(Option::is_some);
         let inputs = self.streams.len();
         for turn in 0..inputs {
             let place = (self.first + turn) % inputs;
-            let Some(stream) = &mut self.streams[place] else { continue };
-            if self.barriers[place].is_some() || !(is_at_barrier || wants(place)) {
+            if !self.asks(place, &wants) {
                 continue;
             }
+            let Some(stream) = &mut self.streams[place] else { continue };
             let arrival = match stream.poll_next_unpin(cx) {
                 Poll::Pending => continue,
                 Poll::Ready(None) => {
@@ -68,6 +67,14 @@ impl Inputs {
         }
         let ended = self.streams.iter().all(Option::is_none);
         if ended { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    /// Whether the next call of [`Inputs::poll`] looks at an input.
+    pub(super) fn asks(&self, place: usize, wants: impl Fn(usize) -> bool) -> bool {
+        let is_at_barrier = |barrier: &Option<u64>| barrier.is_some();
+        self.streams[place].is_some()
+            && !is_at_barrier(&self.barriers[place])
+            && (self.barriers.iter().any(is_at_barrier) || wants(place))
     }
 
     /// The checkpoint whose barrier all open inputs have come to.

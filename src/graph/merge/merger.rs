@@ -131,12 +131,15 @@ impl Merger {
         input.held < HELD_EVENTS_MAX || input.bound() <= self.lowest_bound()
     }
 
-    /// Stops waiting for the inputs that hold the others back.
-    pub(super) fn ignore_silent(&mut self) {
-        let lowest = self.lowest_bound();
-        for input in &mut self.inputs {
-            input.silent |= !input.closed && input.bound() <= lowest;
-        }
+    /// Whether others wait for this input.
+    pub(super) fn holds_back(&self, place: usize) -> bool {
+        let input = &self.inputs[place];
+        !input.closed && !input.silent && input.bound() <= self.lowest_bound()
+    }
+
+    /// Stops waiting for an input until it speaks again.
+    pub(super) fn ignore(&mut self, place: usize) {
+        self.inputs[place].silent = true;
     }
 
     /// Whether this batch of the only input is settled as it is, with nothing before it.

@@ -147,6 +147,46 @@ async fn a_silent_input_holds_the_others_back_only_for_the_idle_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_input_does_not_hold_back_those_that_go_on_speaking() {
+    let every = tokio::time::interval(Duration::from_secs(4));
+    let speaks = stream::unfold((every, 0), |(mut every, time)| async move {
+        every.tick().await;
+        let batch = Batch::new(vec![event(0, time as usize, time)], at(time), None);
+        Some((batch, (every, time + 4)))
+    });
+    let inputs = vec![speaks.boxed(), stream::pending().boxed()];
+    let mut merged =
+        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let began = Instant::now();
+    assert_eq!(names(&[merged.next().await.unwrap()]), ["0.0", "0.4", "0.8"]);
+    assert_eq!(began.elapsed(), Duration::from_secs(10), "and not from its last word on");
+    assert_eq!(names(&[merged.next().await.unwrap()]), ["0.12"]);
+    assert_eq!(began.elapsed(), Duration::from_secs(12), "it is not waited for any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_input_is_silent_for_itself() {
+    let (first, one) = tokio::sync::mpsc::channel(4);
+    let (second, other) = tokio::sync::mpsc::channel(4);
+    let inputs =
+        [one, other].map(|input| tokio_stream::wrappers::ReceiverStream::new(input).boxed());
+    let inputs = Vec::from(inputs);
+    let mut merged =
+        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let batch = |input, time| Batch::new(vec![event(input, 0, time)], at(time), None);
+    first.send(batch(0, 50)).await.unwrap();
+    assert!(futures::poll!(merged.next()).is_pending());
+    tokio::time::advance(Duration::from_secs(9)).await;
+    second.send(batch(1, 20)).await.unwrap();
+    assert_eq!(names(&[merged.next().await.unwrap()]), ["1.0"]);
+    // The other one has the whole of its time again, and the first one has spoken last at 0 s.
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let began = Instant::now();
+    assert_eq!(names(&[merged.next().await.unwrap()]), ["0.0"]);
+    assert_eq!(began.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_input_that_is_ahead_is_held_in_bounded_memory() {
     let pulled = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = pulled.clone();

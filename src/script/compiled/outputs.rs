@@ -112,7 +112,7 @@ impl Lowering<'_> {
             for (key, value) in &mut envelope {
                 set.push((*key, value.eval(frame)?));
             }
-            Emission::new(event_type, payload, set).ok()
+            Emission::with_envelope(event_type, payload, set).ok()
         }))
     }
 }

@@ -113,6 +113,76 @@ fn silent_tills_are_noticed_while_their_outage_lasts() {
 }
 
 #[test]
+fn what_sold_most_in_the_last_hour_is_told_every_ten_minutes() {
+    let events = output("hot_products", &[]);
+    let (hot, records) = (of_type(&events, "product_hour"), of_type(&events, "product_record"));
+    assert!(hot.len() > 100 && records.len() >= 18, "{} {}", hot.len(), records.len());
+    let instant = |event: &Value, name: &str| {
+        event["payload"][name].as_str().unwrap().parse::<engine::event::Timestamp>().unwrap()
+    };
+    for product in &hot {
+        let (start, end) = (instant(product, "window_start"), instant(product, "window_end"));
+        assert_eq!(end.since(start).as_secs(), 3600, "{product}");
+        assert_eq!(end.as_seconds() % 600, 0, "{product}");
+        assert!(product["payload"]["units"].as_i64().unwrap() >= 25, "{product}");
+        // Results are in the next stage's window by their time, the last instant of their own.
+        let in_record = |record: &&&Value| instant(record, "window_end") == end;
+        let record = records.iter().find(in_record).unwrap();
+        let most = record["payload"]["most_units"].as_i64().unwrap();
+        assert!(most >= product["payload"]["units"].as_i64().unwrap(), "{product}");
+    }
+}
+
+#[test]
+fn who_leaves_without_a_purchase_is_told_and_counted_by_the_hour() {
+    let events =
+        output("abandoned_visits", &["--set", "correlators.abandoned.with.passthrough=true"]);
+    let abandoned = of_type(&events, "visit_abandoned");
+    assert!(abandoned.len() > 100, "{}", abandoned.len());
+    assert_caused(&events, &abandoned);
+    let session = |event: &Value| event["session_id"].as_str().unwrap().to_owned();
+    let buyers: BTreeSet<String> =
+        of_type(&events, "receipt_created").iter().map(|receipt| session(receipt)).collect();
+    let mut visits = BTreeSet::new();
+    for visit in &abandoned {
+        assert!(visits.insert(session(visit)), "twice: {visit}");
+        assert!(!buyers.contains(&session(visit)), "{visit}");
+    }
+    let entries = of_type(&events, "customer_entered");
+    let early = entries.iter().filter(|entry| {
+        entry["ingest_timestamp"].as_str().unwrap() < "2024-11-29T17:30"
+            && !buyers.contains(&session(entry))
+    });
+    assert_eq!(early.count(), abandoned.len(), "and nobody is left out");
+    let only = output("abandoned_visits", &[]);
+    let hours = of_type(&only, "abandoned_hour");
+    let told = of_type(&only, "visit_abandoned").len() as i64;
+    let counted: i64 = hours.iter().map(|hour| hour["payload"]["visits"].as_i64().unwrap()).sum();
+    assert_eq!(counted, told);
+}
+
+#[test]
+fn a_receipt_is_joined_with_its_payment_once_or_told_as_unpaid() {
+    let events = output("paid_receipts", &["--set", "correlators.paid.with.passthrough=true"]);
+    let (paid, unpaid) = (of_type(&events, "receipt_paid"), of_type(&events, "receipt_unpaid"));
+    assert!(paid.len() > 80 && unpaid.len() > 1, "{} {}", paid.len(), unpaid.len());
+    assert_caused(&events, &[paid.clone(), unpaid.clone()].concat());
+    let mut receipts = BTreeSet::new();
+    for event in paid.iter().chain(&unpaid) {
+        assert!(receipts.insert(event["payload"]["receipt_id"].as_str().unwrap()), "{event}");
+    }
+    for event in paid {
+        assert_eq!(event["payload"]["paid"], event["payload"]["total"], "{event}");
+    }
+    for event in unpaid {
+        let id = &event["payload"]["receipt_id"];
+        let mut payments = of_type(&events, "payment_processed").into_iter();
+        let payment = payments.find(|payment| payment["payload"]["receipt_id"] == *id);
+        assert!(payment.is_none_or(|it| it["payload"]["status"] != "APPROVED"), "{event}");
+    }
+}
+
+#[test]
 fn a_backfill_goes_on_where_it_was_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let pipeline = root().join("pipelines/backfill_90_days.yaml");

@@ -1,8 +1,8 @@
-//! Events that a rule emits: their envelope and their missing nulls.
+//! Events that a correlator emits: their envelope and their missing nulls.
 
 use crate::event::{
-    Event, Key, ORDER_ID, RECEIPT_CREATED, RECEIPT_ID, SHIPMENT_ID, Text, Timestamp, TokenIndex,
-    TraceIds,
+    Event, Fields, Key, ORDER_ID, RECEIPT_CREATED, RECEIPT_ID, SHIPMENT_ID, Text, Timestamp,
+    TokenIndex, TraceIds,
 };
 use crate::retail::{fill_envelope, fill_nullable, inherit_envelope};
 use crate::script::Emission;
@@ -12,7 +12,7 @@ const LINKS: [Key; 3] = [RECEIPT_ID, ORDER_ID, SHIPMENT_ID];
 /// An event that is due later is covered by no batch's token.
 const NO_TOKEN: TokenIndex = TokenIndex(u32::MAX);
 
-/// Makes the events that a rule emits.
+/// Makes the events that a correlator emits.
 pub(super) struct Emitter {
     trace_ids: TraceIds,
 }
@@ -42,6 +42,41 @@ impl Emitter {
         self.with_id(described(emission, cause, time))
     }
 
+    /// An event at `time` that this cause led to: what does not follow from its type is the cause's.
+    pub(super) fn caused(
+        &mut self,
+        event_type: Key,
+        payload: Fields,
+        cause: &Event,
+        time: Timestamp,
+    ) -> Event {
+        self.event(Emission::new(event_type, payload), Some(cause), time)
+    }
+
+    /// An event at `time` that many led to: links that do not follow from its type are these. Its
+    /// parent is the one that asked for it, if one did.
+    pub(super) fn summary(
+        &mut self,
+        event_type: Key,
+        payload: Fields,
+        links: Links,
+        parent: Option<&Event>,
+        time: Timestamp,
+    ) -> Event {
+        let mut event = Event::new(event_type, Text::default(), time);
+        event.payload = payload;
+        if let Some(parent) = parent {
+            event.parent_event_id = Some(parent.trace_id.clone());
+            event.token = parent.token;
+        }
+        fill_envelope(&mut event);
+        event.partition_key = event.partition_key.or(links.partition_key);
+        event.session_id = event.session_id.or(links.session_id);
+        event.correlation_id = event.correlation_id.or(links.correlation_id);
+        fill_nullable(&mut event);
+        self.with_id(event)
+    }
+
     /// Gives an announced event whose time has come its id.
     pub(super) fn with_id(&mut self, mut event: Event) -> Event {
         if event.trace_id == Text::default() {
@@ -49,6 +84,14 @@ impl Emitter {
         }
         event
     }
+}
+
+/// The links of an event that stands for many.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links {
+    pub(super) partition_key: Option<Text>,
+    pub(super) session_id: Option<Text>,
+    pub(super) correlation_id: Option<Text>,
 }
 
 /// An event that will be at `due`: all of it but its id.
