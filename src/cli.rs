@@ -14,6 +14,7 @@ mod render;
 mod run;
 mod schema;
 mod terminal;
+mod test;
 mod validate;
 
 use std::ffi::OsString;
@@ -37,10 +38,11 @@ Examples:
   engine run shop.yaml               run it until it ends or is stopped
   engine run shop.yaml --sample 20   look at 20 events of it
   engine validate pipelines/*.yaml   report everything that is wrong
+  engine test pipelines/*.yaml       run the tests in them
   engine describe retail_mix         the settings of a component
 
 Data goes to stdout, everything else to stderr.
-Exit codes: 0 done, 1 the run failed, 2 the spec or the command line is wrong.";
+Exit codes: 0 done, 1 the run or a test failed, 2 the spec or the command line is wrong.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -48,6 +50,8 @@ enum Command {
     Run(run::RunArguments),
     /// Check pipelines and report everything that is wrong
     Validate(validate::ValidateArguments),
+    /// Run the tests of pipelines, in virtual time
+    Test(test::TestArguments),
     /// List the components
     List(list::ListArguments),
     /// Show the settings of a component, with an example
@@ -60,7 +64,7 @@ enum Command {
     New(new::NewArguments),
     /// Print a pipeline as it would run, with secrets masked
     Render(render::RenderArguments),
-    /// Look at dead letters, send them through the pipeline again, or throw them away
+    /// Look at dead letters, send them through the pipeline again, throw them away, or make tests of them
     Dlq(dlq::DlqArguments),
     /// Write the master data of a pipeline as CSV files
     Export(export::ExportArguments),
@@ -129,7 +133,7 @@ enum Color {
 enum Exit {
     /// It did what it was asked to.
     Done,
-    /// The run, or a file that was to be written, failed.
+    /// The run, a test, or a file that was to be written, failed.
     Failed,
     /// The spec or the command line is wrong.
     Wrong,
@@ -179,10 +183,11 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         }
     };
     terminal::choose_color(arguments.output.color);
-    log::start(&arguments.output);
+    log::start(&arguments.output, matches!(arguments.command, Command::Test(_)));
     let ended = match arguments.command {
         Command::Run(run) => run::run(&run, &arguments.output),
         Command::Validate(validate) => validate::validate(&validate),
+        Command::Test(test) => test::test(&test),
         Command::List(list) => list::list(&list),
         Command::Describe(describe) => describe::describe(&describe),
         Command::Schema(schema) => schema::schema(&schema),

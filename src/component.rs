@@ -30,6 +30,10 @@ pub trait Settings: DeserializeOwned + JsonSchema + 'static {
     /// else each of them would give all of it.
     const SHARES_OUT: bool = false;
 
+    /// Whether a source makes its events by itself, from a seed, and touches nothing outside: so it
+    /// may run in a test.
+    const SIMULATES: bool = false;
+
     /// Builds the stage. Reads the files that belong to the spec (scripts, schemas), and touches
     /// nothing else: `engine validate` builds too. Settings that contradict each other are
     /// reported with [`BuildContext::problem`].
@@ -47,6 +51,8 @@ pub struct Component {
     pub example: &'static str,
     /// Whether shards share out what it gives.
     pub shares_out: bool,
+    /// Whether it makes its events by itself, and touches nothing outside.
+    pub simulates: bool,
     /// The JSON Schema of its settings.
     pub schema: fn() -> schemars::Schema,
     /// Builds a stage from settings that passed the schema.
@@ -65,6 +71,7 @@ impl Component {
             kind: S::KIND,
             example: S::EXAMPLE,
             shares_out: S::SHARES_OUT,
+            simulates: S::SIMULATES,
             schema: || schemars::schema_for!(S),
             build: Arc::new(|settings, cx| match serde_json::from_value::<S>(settings) {
                 Ok(settings) => settings.build(cx),

@@ -1,6 +1,7 @@
 //! What becomes of events that a stage or a sink fails on: kept with the reason, never lost in
 //! silence, and looked at, taken out or sent again later.
 
+mod collected;
 mod failures;
 mod file;
 mod filter;
@@ -8,6 +9,7 @@ mod letter;
 mod queue;
 mod replaying;
 
+pub use collected::{Collected, CollectedLetter, Found};
 pub use failures::Failures;
 pub use file::{QueueError, purge};
 pub use filter::Filter;

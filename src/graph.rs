@@ -75,7 +75,7 @@ pub struct Surroundings {
     pub checkpoints: Checkpoints,
     /// The signals of the run.
     pub control: Control,
-    /// In a replay: what enters in place of the sources' events.
+    /// In a replay or a test: what enters in place of the sources' events.
     pub entries: Option<Entries>,
     /// Who sees what goes in and out of stages.
     pub taps: Taps,
@@ -261,13 +261,24 @@ impl<'a> Wiring<'a> {
         Ok(tap::entering(input, self.around.taps.get(&planned.name)))
     }
 
-    /// The events that enter at a stage, in the order of their times.
+    /// The events that enter at a stage, in the order of their times and at their times, and then
+    /// the word that event time has come to its end.
     fn entering(&self, planned: &PlannedStage) -> BatchStream {
         let entries = self.around.entries.as_ref();
         let mut events = entries.and_then(|it| it.get(&planned.name)).cloned().unwrap_or_default();
         events.sort_by_key(|event| event.time);
-        let batches: Vec<Batch> = events.chunks(BATCH_EVENTS).map(entering_batch).collect();
-        futures::stream::iter(batches).boxed()
+        let (clock, end) = (self.around.clock, self.around.end);
+        // On a clock that goes, those of one instant come together.
+        let goes_together =
+            move |one: &Event, next: &Event| !clock.is_paced() || one.time == next.time;
+        let together = events.chunk_by(goes_together).flat_map(|some| some.chunks(BATCH_EVENTS));
+        let batches: Vec<Batch> =
+            together.map(entering_batch).chain(end.map(Batch::progress)).collect();
+        let at_its_time = move |batch: Batch| async move {
+            clock.sleep_until(batch.watermark()).await;
+            batch
+        };
+        futures::stream::iter(batches).then(at_its_time).boxed()
     }
 
     /// The further instances that a stage asks for.

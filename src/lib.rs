@@ -37,5 +37,7 @@ pub mod runtime;
 
 pub mod engine;
 
+pub mod testing;
+
 #[cfg(feature = "event_hubs")]
 pub mod capacity;

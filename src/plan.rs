@@ -23,6 +23,7 @@ use draft::Draft;
 pub use schema::pipeline_schema;
 
 /// A pipeline that can run.
+#[derive(Clone)]
 pub struct Plan {
     /// The spec it was made from.
     pub spec: Spec,
@@ -33,6 +34,7 @@ pub struct Plan {
 }
 
 /// A stage whose component and inputs are known.
+#[derive(Clone)]
 pub struct PlannedStage {
     /// Its name in the spec.
     pub name: String,

@@ -125,6 +125,8 @@ pub struct Problem {
     pub place: Option<Place>,
     /// A few words beside the caret.
     pub label: Option<String>,
+    /// What there is, on a line of its own.
+    pub note: Option<Box<str>>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -137,6 +139,7 @@ impl Problem {
             message: message.into(),
             place: None,
             label: None,
+            note: None,
             help: None,
         }
     }
@@ -157,6 +160,13 @@ impl Problem {
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Says what there is.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into().into_boxed_str());
         self
     }
 

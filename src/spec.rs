@@ -1,5 +1,6 @@
 //! YAML to Spec; every node keeps its place.
 
+mod case;
 mod chaos;
 mod check;
 mod delivery;
@@ -11,6 +12,7 @@ mod excerpt;
 mod file;
 mod files_read;
 mod include;
+mod named;
 mod node;
 mod overrides;
 mod render;
@@ -27,6 +29,11 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use case::{
+    CountBounds, Expectation, ExpectedCount, ExpectedLetter, ExpectedLetters, TestCase, TestEvent,
+    TestFile, TestInput, TestSource,
+};
+pub(crate) use case::{ExpectBlock, ExpectedEvent};
 pub use chaos::{ChaosBusy, ChaosLatency, ChaosOutage, ChaosSettings};
 pub(crate) use check::Checker;
 pub use delivery::{
@@ -100,6 +107,10 @@ pub struct Spec {
     #[serde(default)]
     #[schemars(schema_with = "stages")]
     pub sinks: IndexMap<String, StageSpec>,
+    /// What the pipeline is held against by `engine test`.
+    #[serde(default)]
+    #[schemars(schema_with = "tests")]
+    pub tests: Vec<TestCase>,
 }
 
 /// One named stage.
@@ -177,6 +188,12 @@ fn stages(generator: &mut SchemaGenerator) -> Schema {
         },
         "additionalProperties": stage,
     })
+}
+
+/// The schema of the tests, which may all be commented out.
+fn tests(generator: &mut SchemaGenerator) -> Schema {
+    let case = generator.subschema_for::<TestCase>();
+    json_schema!({ "type": ["array", "null"], "items": case })
 }
 
 fn with_any_settings(_: &mut SchemaGenerator) -> Schema {

@@ -1,5 +1,6 @@
-//! `engine dlq`: dead letters are looked at, sent again, or thrown away.
+//! `engine dlq`: dead letters are looked at, sent again, thrown away, or made tests of.
 
+mod export_test;
 mod list;
 mod purge;
 mod replay;
@@ -25,6 +26,7 @@ Examples:
   engine dlq show shop.yaml --stage high_value          each letter, for reading
   engine dlq show shop.yaml --format events | jq .payload
   engine dlq replay shop.yaml                           again, from the stage that failed
+  engine dlq export-test shop.yaml --limit 1            as a test of the pipeline
   engine dlq purge shop.yaml --older-than 7d --yes
 
 PATH is a dead-letter file, or a pipeline (.yaml) whose dead letters are meant.")]
@@ -41,6 +43,8 @@ enum DlqCommand {
     Show(show::DlqShowArguments),
     /// Send dead letters through the pipeline again, from the stage that failed
     Replay(replay::DlqReplayArguments),
+    /// Print dead letters as tests, to be pasted into the pipeline
+    ExportTest(export_test::DlqExportTestArguments),
     /// Throw dead letters away
     Purge(purge::DlqPurgeArguments),
 }
@@ -50,6 +54,7 @@ pub(super) fn dlq(arguments: &DlqArguments) -> CommandResult {
         DlqCommand::List(list) => list::list(list),
         DlqCommand::Show(show) => show::show(show),
         DlqCommand::Replay(replay) => replay::replay(replay),
+        DlqCommand::ExportTest(export) => export_test::export_test(export),
         DlqCommand::Purge(purge) => purge::purge(purge),
     }
 }

@@ -17,12 +17,15 @@ static PROGRESS: OnceLock<MultiProgress> = OnceLock::new();
 /// Whether stderr is read by a machine.
 static IS_JSON: OnceLock<bool> = OnceLock::new();
 
-/// Begins to log.
-pub(super) fn start(output: &OutputArguments) {
+/// What tells of failures in stages and at receivers, in the words of a filter.
+const FAILURES_OFF: &str = ",engine::dead_letter=off,engine::delivery=off";
+
+/// Begins to log. In a test it is the test that says what failed.
+pub(super) fn start(output: &OutputArguments, is_test: bool) {
     // The program starts once.
     let _ = IS_JSON.set(output.log_format == LogFormat::Json);
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(output))
+        .with_env_filter(filter(output, is_test))
         .with_ansi(super::terminal::stderr_has_color())
         .with_writer(BesideProgress);
     match output.log_format {
@@ -53,7 +56,7 @@ pub(super) fn beside_progress<R>(write: impl FnOnce() -> R) -> R {
 }
 
 /// `RUST_LOG`, or as many `-v` and `-q` as there are.
-fn filter(output: &OutputArguments) -> EnvFilter {
+fn filter(output: &OutputArguments, is_test: bool) -> EnvFilter {
     let level = match (output.quiet, output.verbose) {
         (2.., _) => LevelFilter::OFF,
         (1, _) => LevelFilter::ERROR,
@@ -63,7 +66,10 @@ fn filter(output: &OutputArguments) -> EnvFilter {
     };
     let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
     let chosen = directives.and_then(|directives| EnvFilter::try_new(directives).ok());
-    chosen.unwrap_or_else(|| EnvFilter::new(format!("engine={level}")))
+    chosen.unwrap_or_else(|| {
+        let failures = if is_test && output.verbose == 0 { FAILURES_OFF } else { "" };
+        EnvFilter::new(format!("engine={level}{failures}"))
+    })
 }
 
 struct BesideProgress;

@@ -13,6 +13,7 @@ use engine::engine::Engine;
 use engine::problem::{Problem, Problems, Severity};
 use engine::registry::built_in;
 use engine::spec::Environment;
+use engine::testing::Suite;
 use serde_json::{Value, json};
 
 use super::pipeline::{ReadArguments, ShardArgument};
@@ -115,13 +116,14 @@ fn check(
     let mut document = arguments.read.read(file, environment)?;
     arguments.shard.edit(&mut document);
     let engine = Engine::new(document, &built_in())?;
-    let denied = arguments.deny_warnings && !engine.warnings().is_empty();
+    let mut problems = engine.warnings().clone();
+    problems.append(Suite::new(engine.plan())?.warnings().clone());
+    let denied = arguments.deny_warnings && !problems.is_empty();
     if arguments.format == ProblemFormat::Text && !denied {
         let (name, stages) = (file.display(), engine.plan().stages.len());
         let plural = if stages == 1 { "" } else { "s" };
         terminal::note(&format!("{name}: ok ({stages} stage{plural})"));
     }
-    let mut problems = engine.warnings().clone();
     if arguments.probe {
         problems.append(probe(&engine, arguments.format));
     }

@@ -45,6 +45,7 @@ impl Failures {
         let stage = &self.account.stage;
         tracing::warn!(stage, category = failure.category, "{}", failure.reason);
         self.account.note_error(failure.category);
+        self.dead_letters.note_rule(stage, failure);
     }
 
     /// Takes events that were sent `attempts` times in vain, at first at `first_time`. Those of one

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::collected::Collected;
 use super::file::{count_lines, is_at, lock};
 use super::letter::Letter;
 use crate::clock::Clock;
@@ -32,8 +33,10 @@ pub struct DeadLetters(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// None where dead letters are off: all are dropped, and counted.
+    /// None where dead letters are off, or collected.
     kept: Option<Kept>,
+    /// What collects them, in place of a file.
+    collected: Option<Collected>,
     state: Mutex<State>,
 }
 
@@ -164,12 +167,18 @@ impl DeadLetters {
     ) -> Self {
         let (path, spec_hash) = (path.into(), spec_hash.into());
         let kept = Kept { path, max_events, when_full, spec_hash, clock };
-        Self(Arc::new(Shared { kept: Some(kept), state: Mutex::default() }))
+        Self(Arc::new(Shared { kept: Some(kept), collected: None, state: Mutex::default() }))
     }
 
     /// Letters are dropped, and counted.
     pub fn off() -> Self {
-        Self(Arc::new(Shared { kept: None, state: Mutex::default() }))
+        Self(Arc::new(Shared { kept: None, collected: None, state: Mutex::default() }))
+    }
+
+    /// Letters are kept in memory, and nowhere else.
+    pub fn collected_by(collected: Collected) -> Self {
+        let collected = Some(collected);
+        Self(Arc::new(Shared { kept: None, collected, state: Mutex::default() }))
     }
 
     /// Letters that are being replayed: when one of them fails again in its stage, it is kept with
@@ -189,9 +198,13 @@ impl DeadLetters {
     /// Keeps letters, and has them with the operating system when it returns; in one write.
     pub fn write(&self, letters: &[DeadLetter<'_>]) -> Written {
         let mut state = self.state();
-        let written = match &self.0.kept {
-            Some(kept) => state.keep(kept, letters),
-            None => Written { kept: 0, others: Disposition::Dropped },
+        let written = match (&self.0.kept, &self.0.collected) {
+            (Some(kept), _) => state.keep(kept, letters),
+            (None, Some(collected)) => {
+                collected.add(letters);
+                Written { kept: letters.len(), others: Disposition::Kept }
+            }
+            (None, None) => Written { kept: 0, others: Disposition::Dropped },
         };
         let (kept, others) = letters.split_at(written.kept);
         for letter in kept {
@@ -201,6 +214,13 @@ impl DeadLetters {
             state.count(letter, &written.others);
         }
         written
+    }
+
+    /// Notes a failure that belongs to no event, where failures are collected.
+    pub(super) fn note_rule(&self, stage: &str, failure: &Failure) {
+        if let Some(collected) = &self.0.collected {
+            collected.add_rule(stage, failure);
+        }
     }
 
     /// Brings what was written to the disk.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::component::{Component, Kind};
-use crate::spec::Spec;
+use crate::spec::{ExpectBlock, Spec};
 
 /// JSON Schema 2020-12 of a spec made of these components. Each component's settings are in
 /// `$defs` under its kind and name, such as `source_retail_mix`.
@@ -25,8 +25,22 @@ pub fn pipeline_schema(components: &[Component]) -> Value {
         known.shift_remove("StageSpec");
         known.extend(definitions);
     }
+    tell_what_tests_expect(&mut schema);
     allow_variables(&mut schema);
     schema
+}
+
+/// Puts all that `expect` may be in its place.
+fn tell_what_tests_expect(schema: &mut Value) {
+    let mut block = schemars::schema_for!(ExpectBlock).to_value();
+    let expect = &mut schema["$defs"]["TestCase"]["properties"]["expect"];
+    let about = expect["description"].take();
+    *expect = json!({ "description": about, "anyOf": block["anyOf"].take() });
+    if let (Some(known), Value::Object(further)) =
+        (schema["$defs"].as_object_mut(), block["$defs"].take())
+    {
+        known.extend(further);
+    }
 }
 
 fn definition(component: &Component) -> String {

@@ -54,6 +54,9 @@ fn report(problem: &Problem) -> Group<'_> {
                 .annotation(caret.label(problem.label.as_deref())),
         );
     }
+    if let Some(note) = &problem.note {
+        group = group.element(Level::NOTE.message(&**note));
+    }
     match &problem.help {
         Some(help) => group.element(Level::HELP.message(help.as_str())),
         None => group,

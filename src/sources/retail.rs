@@ -132,6 +132,7 @@ impl Settings for Retail {
     const NAME: &'static str = "retail";
     const KIND: Kind = Kind::Source;
     const SHARES_OUT: bool = true;
+    const SIMULATES: bool = true;
     const EXAMPLE: &'static str = "\
 seed: 42
 stores: 20

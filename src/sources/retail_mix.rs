@@ -93,6 +93,7 @@ event_weights:
 ";
 
     const SHARES_OUT: bool = true;
+    const SIMULATES: bool = true;
 
     fn build(self, cx: &BuildContext<'_>) -> Result<Stage, Problems> {
         let shard = cx.shard;

@@ -103,6 +103,11 @@ impl Document {
                     *text = text.replace(secret, MASK);
                 }
             }
+            if let Some(note) = &mut problem.note {
+                for secret in &secrets {
+                    *note = note.replace(secret, MASK).into();
+                }
+            }
         }
         problems
     }

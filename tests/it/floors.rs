@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["plan"],
     &["graph"],
     &["runtime"],
-    &["engine", "capacity"],
+    &["engine", "testing", "capacity"],
     &["cli", "main"],
 ];
 

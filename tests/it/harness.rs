@@ -45,6 +45,11 @@ impl Test {
         self
     }
 
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Ended {
         let (running, mut stdout) = self.start();

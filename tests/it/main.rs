@@ -32,4 +32,5 @@ mod resume;
 mod retail;
 mod schemas;
 mod shards;
+mod testing;
 mod wrong_specs;

@@ -152,6 +152,27 @@ fn low_stock_is_ordered_once_until_the_lead_time_is_over() {
 }
 
 #[test]
+fn a_rush_of_large_baskets_is_told() {
+    let events = output("basket_rush", &[]);
+    assert!(!events.is_empty());
+    assert!(events.iter().all(|event| event["payload"]["baskets"] == 5), "{events:?}");
+}
+
+#[test]
+fn many_high_payments_of_one_customer_are_suspected() {
+    let events = output("card_fraud", &[]);
+    let alerts = of_type(&events, "fraud_suspected");
+    assert!(!alerts.is_empty());
+    assert_caused(&events, &alerts);
+    for alert in alerts {
+        let customer = &alert["payload"]["customer_id"];
+        let payments = of_type(&events, "payment_processed");
+        let own = payments.iter().filter(|it| it["payload"]["customer_id"] == *customer);
+        assert!(own.count() >= 3, "{alert}");
+    }
+}
+
+#[test]
 fn a_shopper_is_pinged_on_the_way_until_the_exit() {
     let events = output("entry_pings", &["--duration", "2h"]);
     assert_keeps_the_contract(&events);

@@ -7,6 +7,7 @@ use engine::plan::Plan;
 use engine::problem::Problems;
 use engine::registry::built_in;
 use engine::spec::{Document, Environment};
+use engine::testing::Suite;
 
 use crate::golden;
 
@@ -14,7 +15,14 @@ fn problems(path: &Path) -> Problems {
     let environment = Environment::from_iter([("PORT".to_owned(), "eighty".to_owned())]);
     let planned =
         Document::read(path, &environment).and_then(|document| Plan::new(document, &built_in()));
-    planned.map_or_else(|problems| problems, |(_, warnings)| warnings)
+    let (plan, mut warnings) = match planned {
+        Ok(planned) => planned,
+        Err(problems) => return problems,
+    };
+    let tests =
+        Suite::new(&plan).map_or_else(|problems| problems, |suite| suite.warnings().clone());
+    warnings.append(tests);
+    warnings
 }
 
 /// The specs of a folder; folders in it hold what they include.

@@ -9,13 +9,13 @@ use crate::script::output::Command;
 use crate::script::sandbox::STRING_BYTES_MAX;
 
 /// A piece of a rule. It gives a value, or nothing where the interpreter has to decide.
-pub(super) type Code = Box<dyn FnMut(&mut Frame<'_>) -> Option<Value> + Send>;
+pub(super) type Code = Box<dyn FnMut(&mut Frame<'_>) -> Option<Value> + Send + Sync>;
 
 /// The same for what is true or false.
-pub(super) type Test = Box<dyn FnMut(&mut Frame<'_>) -> Option<bool> + Send>;
+pub(super) type Test = Box<dyn FnMut(&mut Frame<'_>) -> Option<bool> + Send + Sync>;
 
 /// The same for a statement: its value, or the end of the function with one.
-pub(super) type Step = Box<dyn FnMut(&mut Frame<'_>) -> Option<Flow> + Send>;
+pub(super) type Step = Box<dyn FnMut(&mut Frame<'_>) -> Option<Flow> + Send + Sync>;
 
 /// How a statement ends.
 pub(super) type Flow = std::ops::ControlFlow<Value, Value>;

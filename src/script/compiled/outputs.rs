@@ -118,7 +118,7 @@ impl Lowering<'_> {
 }
 
 /// How an event that is emitted is described.
-type EmissionCode = Box<dyn FnMut(&mut Frame<'_>) -> Option<Emission> + Send>;
+type EmissionCode = Box<dyn FnMut(&mut Frame<'_>) -> Option<Emission> + Send + Sync>;
 
 enum TypeCode {
     Known(Key),
