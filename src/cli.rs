@@ -16,6 +16,7 @@ mod schema;
 mod terminal;
 mod test;
 mod validate;
+mod watched_files;
 
 use std::ffi::OsString;
 

@@ -12,7 +12,6 @@ mod excerpt;
 mod file;
 mod files_read;
 mod include;
-mod named;
 mod node;
 mod overrides;
 mod render;

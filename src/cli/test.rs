@@ -3,7 +3,6 @@
 mod json;
 mod junit;
 mod text;
-mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use engine::registry::built_in;
 use engine::testing::{Outcome, Snapshots, Suite};
 
 use super::pipeline::ReadArguments;
+use super::watched_files::Files;
 use super::{CommandError, CommandResult, Exit, terminal};
 
 /// What to test.
@@ -65,6 +65,8 @@ enum TestFormat {
 /// What came of one pipeline.
 struct Tested {
     file: String,
+    /// Whether it has any, asked for or not.
+    has_tests: bool,
     /// What keeps its tests from running.
     problems: Problems,
     results: Vec<TestResult>,
@@ -89,14 +91,19 @@ impl Tested {
 
 pub(super) fn test(arguments: &TestArguments) -> CommandResult {
     if !arguments.watch {
-        return once(arguments, &mut watch::Files::default());
+        return once(arguments, &mut Files::default());
     }
     if arguments.files.iter().any(|file| file.as_os_str() == "-") {
         let problem = Problem::error("stdin comes once and cannot be watched");
         return Err(problem.help("name a file").into());
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| {
+        let problem = Problem::error(format!("cannot wait for files: {error}"));
+        CommandError::Failed(problem.into())
+    })?;
     loop {
-        let mut files = watch::Files::default();
+        let mut files = Files::default();
         match once(arguments, &mut files) {
             Ok(_) => {}
             Err(CommandError::Wrong(problems) | CommandError::Failed(problems)) => {
@@ -104,12 +111,14 @@ pub(super) fn test(arguments: &TestArguments) -> CommandResult {
             }
         }
         terminal::note("waiting for changes");
-        terminal::note(&format!("\n{} changed", files.wait().display()));
+        for file in runtime.block_on(files.changed()) {
+            terminal::note(&format!("\n{} changed", file.display()));
+        }
     }
 }
 
 /// Tests all pipelines; the files that matter are gathered.
-fn once(arguments: &TestArguments, files: &mut watch::Files) -> CommandResult {
+fn once(arguments: &TestArguments, files: &mut Files) -> CommandResult {
     let mut all = Vec::with_capacity(arguments.files.len());
     for file in &arguments.files {
         all.push(tested(file, arguments, files)?);
@@ -143,21 +152,22 @@ fn once(arguments: &TestArguments, files: &mut watch::Files) -> CommandResult {
 fn tested(
     path: &Path,
     arguments: &TestArguments,
-    files: &mut watch::Files,
+    files: &mut Files,
 ) -> Result<Tested, CommandError> {
     let file = path.display().to_string();
     let suite = match suite(path, arguments, files) {
         Ok(suite) => suite,
         Err(problems) => {
             terminal::report(&problems);
-            return Ok(Tested { file, problems, results: Vec::new() });
+            return Ok(Tested { file, has_tests: true, problems, results: Vec::new() });
         }
     };
     let problems = suite.warnings().clone();
     if !problems.is_empty() {
         terminal::report(&problems);
     }
-    if suite.cases().is_empty() {
+    // Of one file it is the news; of many, the summary has how many they are.
+    if suite.cases().is_empty() && arguments.files.len() == 1 {
         let problem = Problem::warning(format!("`{file}` has no tests"));
         let help = "write some under `tests:`, or have `engine dlq export-test` write one";
         terminal::report(&problem.help(help).into());
@@ -179,16 +189,15 @@ fn tested(
         }
         results.push(result);
     }
-    Ok(Tested { file, problems, results })
+    Ok(Tested { file, has_tests: !suite.cases().is_empty(), problems, results })
 }
 
-fn suite(
-    path: &Path,
-    arguments: &TestArguments,
-    files: &mut watch::Files,
-) -> Result<Suite, Problems> {
-    files.add(path);
-    let document = arguments.read.read(path, &arguments.read.environment()?)?;
-    document.named_files().into_iter().for_each(|file| files.add(&file));
-    Suite::new(Engine::new(document, &built_in())?.plan())
+fn suite(path: &Path, arguments: &TestArguments, files: &mut Files) -> Result<Suite, Problems> {
+    let environment = arguments.read.environment()?;
+    let document = arguments.read.read(path, &environment);
+    let suite = document
+        .and_then(|document| Engine::new(document, &built_in()))
+        .and_then(|engine| Suite::new(engine.plan()));
+    files.add(environment.files_read());
+    suite
 }

@@ -129,7 +129,7 @@ pub(super) fn read_file(
     pointer: &str,
     path: &Path,
 ) -> Result<Vec<(TestEvent, Place)>, Problems> {
-    let path = document.directory_of(pointer).join(path);
+    let path = document.file_beside(pointer, path);
     let name = path.display().to_string();
     let text = read_text(&path).map_err(|reason| {
         Problem::error(format!("cannot read the events of `{name}`: {reason}"))

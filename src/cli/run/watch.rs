@@ -1,8 +1,6 @@
 //! `--watch`: the pipeline is loaded again whenever a file of it changes; a wrong one does not take
 //! the place of the one that runs.
 
-mod files;
-
 use std::path::{Path, PathBuf};
 
 use engine::control::{Control, Phase};
@@ -10,9 +8,9 @@ use engine::engine::{Changes, Engine, Succession};
 use engine::problem::{Problem, Problems};
 use engine::runtime::Report;
 
-use self::files::Files;
 use super::report_file::ReportFile;
 use super::{RunArguments, cannot_start, drive, heed, load, tell};
+use crate::cli::watched_files::Files;
 use crate::cli::{CommandResult, Exit, OutputArguments, terminal};
 
 /// Runs until a signal ends it, whatever the files become meanwhile.

@@ -40,6 +40,11 @@ pub(super) fn summary(all: &[Tested]) -> String {
         let noun = if wrong == 1 { "spec is" } else { "specs are" };
         let _ = write!(text, "; {wrong} {noun} wrong");
     }
+    let without = all.iter().filter(|tested| !tested.has_tests).count();
+    if without > 0 && all.len() > 1 {
+        let noun = if without == 1 { "spec has" } else { "specs have" };
+        let _ = write!(text, "; {without} {noun} no tests");
+    }
     let seconds = all.iter().fold(0.0, |sum, tested| sum + tested.seconds());
     format!("{text} ({})", time(seconds))
 }
