@@ -45,6 +45,10 @@ pub use tap::{Tap, Taps};
 /// What flows along an edge.
 pub(crate) type BatchStream = BoxStream<'static, Batch>;
 
+/// How many events a source's batch holds at full speed, where none waits for others to come: the
+/// larger the batches, the fewer hand-overs from thread to thread.
+const BATCH_EVENTS_AT_FULL_SPEED: usize = 4 * BATCH_EVENTS;
+
 /// How many batches wait between two tasks.
 const CHANNEL_BATCHES: usize = 4;
 
@@ -210,6 +214,7 @@ impl<'a> Wiring<'a> {
         let checkpoint = self.checkpoint(planned, "");
         let (hold, done) = Hold::new();
         self.graph.tasks.push(done.boxed());
+        let is_paced = self.around.clock.is_paced();
         let context = SourceContext {
             stage: planned.name.clone(),
             clock: self.around.clock,
@@ -217,7 +222,7 @@ impl<'a> Wiring<'a> {
             ledger: checkpoint.ledger().clone(),
             trace_ids: self.plan.trace_ids(planned, run),
             failures: cx.failures.clone(),
-            batch_events: BATCH_EVENTS,
+            batch_events: if is_paced { BATCH_EVENTS } else { BATCH_EVENTS_AT_FULL_SPEED },
             holds: hold.holds(),
         };
         let (control, account) = (self.around.control.clone(), Arc::clone(&cx.account));

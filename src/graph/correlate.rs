@@ -38,7 +38,7 @@ pub(super) fn correlate(
     cx.account.show_rules(correlator.figures().into_iter().collect());
     let ledger = checkpoint.ledger().clone();
     let derived = async_stream::stream! {
-        let mut driver = Driver { correlator, cx, ledger, out: Output::default() };
+        let mut driver = Driver { correlator, cx, ledger, out: Output::default(), absorbed: 0 };
         let mut watermark = Timestamp::MIN;
         while let Some(mut batch) = input.next().await {
             let before = std::mem::replace(&mut watermark, batch.watermark());
@@ -63,7 +63,7 @@ pub(super) fn correlate(
                 yield std::mem::take(&mut builder).finish(before);
             }
             driver.pass(watermark - STEP, &mut builder);
-            driver.correlator.end_batch();
+            driver.end_batch();
             yield builder.finish(watermark);
         }
         // A stream that was stopped is gone on with, if its state is kept: it has not ended. One
@@ -100,9 +100,24 @@ struct Driver {
     ledger: Ledger,
     /// What the correlator said since it was last emptied.
     out: Output,
+    /// How many events of the batch it kept to itself.
+    absorbed: usize,
+}
+
+/// A run that is given up leaves a batch half done; what was absorbed of it is counted all the same.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.cx.account.absorb(self.absorbed);
+    }
 }
 
 impl Driver {
+    /// Enters what is counted batch by batch.
+    fn end_batch(&mut self) {
+        self.cx.account.absorb(std::mem::take(&mut self.absorbed));
+        self.correlator.end_batch();
+    }
+
     /// What the correlator remembers, and whether its stream has ended.
     fn state(&self, ended: bool) -> State {
         State::of(&(ended, self.correlator.state()))
@@ -141,7 +156,7 @@ impl Driver {
         } else if self.correlator.passes_through() {
             builder.push(event, tokens);
         } else {
-            self.cx.account.absorb(1);
+            self.absorbed += 1;
         }
         self.take_derived(Some(tokens), builder);
     }
@@ -179,6 +194,9 @@ impl Driver {
     /// Takes what was derived, under the tokens of its cause, or under one of its own where state
     /// was the cause.
     fn take_derived(&mut self, tokens: Option<&[Token]>, builder: &mut BatchBuilder) {
+        if self.out.events.is_empty() && self.out.failures.is_empty() {
+            return;
+        }
         self.cx.account.derive(self.out.events.len());
         let own = match tokens {
             None if !self.out.events.is_empty() => Some([self.ledger.issue(Value::Null)]),
