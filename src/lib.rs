@@ -37,5 +37,7 @@ pub mod runtime;
 
 pub mod engine;
 
+pub mod bench;
+
 #[cfg(feature = "event_hubs")]
 pub mod capacity;

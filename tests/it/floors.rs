@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["plan"],
     &["graph"],
     &["runtime"],
-    &["engine", "capacity"],
+    &["engine", "bench", "capacity"],
     &["cli", "main"],
 ];
 

@@ -207,7 +207,10 @@ fn a_method_that_changes_nothing_may_be_called_on_what_can_only_be_read() {
     }";
     let mut rule = rule(text, &[]);
     let out = feed(&mut rule, &[stock(1, 7, 1)]);
-    assert_eq!((reasons(&out), seen(&out)), (vec![], vec![r#"1000 n {"p":"71704067201000"}"#.to_owned()]));
+    assert_eq!(
+        (reasons(&out), seen(&out)),
+        (vec![], vec![r#"1000 n {"p":"71704067201000"}"#.to_owned()])
+    );
 }
 
 #[test]
