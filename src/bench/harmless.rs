@@ -51,9 +51,9 @@ pub(super) fn plan(
     Ok((plan, made_up))
 }
 
-/// Whether a source gives the same events again, but only by asking for them over a network.
+/// Whether a source gets its events over a network.
 fn is_remote(component: &str) -> bool {
-    component == "event_hubs"
+    ["http", "event_hubs"].contains(&component)
 }
 
 /// Writes JSON to nowhere: what any sink does with its events before they go anywhere.
