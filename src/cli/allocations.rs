@@ -45,7 +45,9 @@ mod counting {
         COUNT.with_borrow_mut(|count| {
             drop(count.span.take());
             let report = count.session.to_report();
-            let counted = (report.total_allocations_count(), report.total_bytes_allocated());
+            let counted = report.operations().next().map_or((0, 0), |(_, all)| {
+                (all.total_allocations_count(), all.total_bytes_allocated())
+            });
             drop(report);
             count.span = Some(count.operation.measure_thread());
             counted
