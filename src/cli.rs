@@ -1,5 +1,7 @@
 //! The command line: arguments to a command, the command's end to an exit code.
 
+mod allocations;
+mod bench;
 mod completions;
 mod components;
 mod describe;
@@ -40,6 +42,7 @@ Examples:
   engine run shop.yaml --sample 20   look at 20 events of it
   engine validate pipelines/*.yaml   report everything that is wrong
   engine test pipelines/*.yaml       run the tests in them
+  engine bench shop.yaml             what each of its stages costs
   engine describe retail_mix         the settings of a component
 
 Data goes to stdout, everything else to stderr.
@@ -53,6 +56,8 @@ enum Command {
     Validate(validate::ValidateArguments),
     /// Run the tests of pipelines, in virtual time
     Test(test::TestArguments),
+    /// Measure what each stage of a pipeline costs
+    Bench(bench::BenchArguments),
     /// List the components
     List(list::ListArguments),
     /// Show the settings of a component, with an example
@@ -189,6 +194,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Run(run) => run::run(&run, &arguments.output),
         Command::Validate(validate) => validate::validate(&validate),
         Command::Test(test) => test::test(&test),
+        Command::Bench(bench) => bench::bench(&bench, &arguments.output),
         Command::List(list) => list::list(&list),
         Command::Describe(describe) => describe::describe(&describe),
         Command::Schema(schema) => schema::schema(&schema),

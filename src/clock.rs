@@ -136,6 +136,36 @@ impl Stopwatch {
     }
 }
 
+/// Processor time, as the system counts it: what work costs, whoever else uses the machine. Where
+/// the system does not say, it is the wall time since it was first asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum ProcessorTime {
+    /// Of the thread that asks.
+    Thread,
+    /// Of all threads of the program.
+    Process,
+}
+
+impl ProcessorTime {
+    /// How much there was until now.
+    #[cfg(unix)]
+    pub fn now(self) -> Duration {
+        use rustix::time::{ClockId, clock_gettime};
+        let time = clock_gettime(match self {
+            Self::Thread => ClockId::ThreadCPUTime,
+            Self::Process => ClockId::ProcessCPUTime,
+        });
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
+    /// How much there was until now.
+    #[cfg(not(unix))]
+    pub fn now(self) -> Duration {
+        static FIRST: std::sync::LazyLock<Stopwatch> = std::sync::LazyLock::new(Stopwatch::start);
+        FIRST.elapsed()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

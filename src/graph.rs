@@ -104,7 +104,8 @@ impl Graph {
             let output = match plan.build(planned, wiring.run_id(place))? {
                 Stage::Source(source) => {
                     wiring.is_replayed[place] = source.replays();
-                    let batches = budget.limit(wiring.source(place, source, &cx, budget.enough()));
+                    let batches = wiring.source(place, source, &cx, budget.enough());
+                    let batches = budget.limit(tap::working(batches, cx.tap.as_ref()));
                     keep(generated(batches, &cx), cx)
                 }
                 Stage::Enricher(first) => enrich(input, wiring.team(planned, first)?, cx),
@@ -319,6 +320,7 @@ impl<'a> Wiring<'a> {
         } else {
             input
         };
+        let input = tap::working(input, cx.tap.as_ref());
         let delivery = Delivery {
             sink,
             settings: planned.delivery.clone(),

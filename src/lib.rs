@@ -37,6 +37,7 @@ pub mod runtime;
 
 pub mod engine;
 
+pub mod bench;
 pub mod testing;
 
 #[cfg(feature = "event_hubs")]

@@ -1,4 +1,6 @@
-//! `engine list`: which components there are.
+//! `engine list`: which components there are, and which functions rules may call.
+
+mod functions;
 
 use clap::{Args, ValueEnum};
 use comfy_table::presets::NOTHING;
@@ -15,9 +17,11 @@ use super::{CommandResult, terminal};
 #[command(after_help = "\
 Examples:
   engine list
-  engine list sinks --format json")]
+  engine list sinks --format json
+  engine list functions                   what a rule may call
+  engine list functions --format markdown > docs/functions.md")]
 pub(super) struct ListArguments {
-    /// Only components of this kind
+    /// Only components of this kind, or what rules may call
     kind: Option<KindName>,
     /// How to write the list
     #[arg(long, value_enum, default_value_t)]
@@ -31,6 +35,8 @@ enum ListFormat {
     Text,
     /// An array of objects
     Json,
+    /// For a page of documentation
+    Markdown,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -40,29 +46,42 @@ enum KindName {
     Correlators,
     Batchers,
     Sinks,
+    Functions,
 }
 
-impl From<KindName> for Kind {
-    fn from(name: KindName) -> Self {
-        match name {
-            KindName::Sources => Self::Source,
-            KindName::Enrichers => Self::Enricher,
-            KindName::Correlators => Self::Correlator,
-            KindName::Batchers => Self::Batcher,
-            KindName::Sinks => Self::Sink,
-        }
+impl KindName {
+    /// The kind of component; none for functions.
+    fn kind(self) -> Option<Kind> {
+        Some(match self {
+            Self::Sources => Kind::Source,
+            Self::Enrichers => Kind::Enricher,
+            Self::Correlators => Kind::Correlator,
+            Self::Batchers => Kind::Batcher,
+            Self::Sinks => Kind::Sink,
+            Self::Functions => return None,
+        })
     }
 }
 
 pub(super) fn list(arguments: &ListArguments) -> CommandResult {
+    if matches!(arguments.kind, Some(KindName::Functions)) {
+        return terminal::data(&functions::list(arguments.format));
+    }
     let components = built_in();
-    let chosen: Option<Kind> = arguments.kind.map(Kind::from);
+    let chosen = arguments.kind.and_then(KindName::kind);
     let kinds = Kind::ALL.into_iter().filter(|kind| chosen.is_none_or(|chosen| chosen == *kind));
     let rows: Vec<_> = kinds.flat_map(|kind| of_kind(&components, kind)).collect();
     terminal::data(&match arguments.format {
         ListFormat::Json => {
             let object = |row: &&engine::component::Component| json!({ "name": row.name, "kind": row.kind.singular(), "summary": row.summary() });
             format!("{:#}", rows.iter().map(object).collect::<Value>())
+        }
+        ListFormat::Markdown => {
+            let head = "| name | kind | summary |\n|---|---|---|\n".to_owned();
+            rows.iter().fold(head, |text, row| {
+                let kind = row.kind.singular();
+                format!("{text}| `{}` | {kind} | {} |\n", row.name, row.summary())
+            })
         }
         ListFormat::Text => {
             let mut table = plain_table(["NAME", "KIND", "SUMMARY"].map(str::to_owned));

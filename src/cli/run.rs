@@ -22,7 +22,6 @@ use engine::runtime::{Report, Run};
 use engine::spec::{Environment, SpecDuration};
 
 pub(super) use self::signals::heed;
-#[cfg(feature = "event_hubs")]
 pub(super) use self::summary::{number, span};
 
 use self::progress::Progress;

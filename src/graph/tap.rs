@@ -22,6 +22,14 @@ pub trait Tap: Send + Sync {
         let _ = batch;
     }
 
+    /// The stage is asked for its next batch, and begins to work. What its inputs do for that lies
+    /// between their own beginning and rest, within its own; a sink's part is what goes before
+    /// the delivery.
+    fn begins(&self) {}
+
+    /// The stage has answered, with a batch or that there is none yet.
+    fn rests(&self) {}
+
     /// An enricher drops an event on purpose.
     fn drops(&self, event: &Event) {
         let _ = event;
@@ -46,8 +54,24 @@ pub(super) fn entering(input: BatchStream, tap: Option<&Arc<dyn Tap>>) -> BatchS
 
 /// Shows a stage's output to its tap, if it has one.
 pub(super) fn leaving(output: BatchStream, tap: Option<&Arc<dyn Tap>>) -> BatchStream {
-    match tap.cloned() {
-        Some(tap) => output.inspect(move |batch| tap.leaves(batch)).boxed(),
+    match tap {
+        Some(tap) => {
+            let seen = Arc::clone(tap);
+            let output = output.inspect(move |batch| seen.leaves(batch)).boxed();
+            working(output, Some(tap))
+        }
         None => output,
     }
+}
+
+/// Tells a stage's tap when the stage works, if it has one.
+pub(super) fn working(mut stream: BatchStream, tap: Option<&Arc<dyn Tap>>) -> BatchStream {
+    let Some(tap) = tap.cloned() else { return stream };
+    futures::stream::poll_fn(move |cx| {
+        tap.begins();
+        let asked = stream.poll_next_unpin(cx);
+        tap.rests();
+        asked
+    })
+    .boxed()
 }

@@ -29,6 +29,11 @@ use crate::event::Value;
 pub(super) use self::frame::{Frame, Scratch, Subject};
 pub(super) use self::lower::{Reason, Source};
 
+/// Whether compiled rules can call a function of the engine with so many arguments.
+pub(super) fn calls_compiled(name: &str, arguments: usize) -> bool {
+    host::find(name, arguments).is_some()
+}
+
 /// A function of a rule as closures.
 pub(super) struct Compiled {
     body: Step,

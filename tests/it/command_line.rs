@@ -37,6 +37,7 @@ fn help_and_version_are_no_errors() {
     for command in [
         "run",
         "validate",
+        "bench",
         "list",
         "describe",
         "schema",

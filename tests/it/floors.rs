@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["plan"],
     &["graph"],
     &["runtime"],
-    &["engine", "testing", "capacity"],
+    &["engine", "testing", "bench", "capacity"],
     &["cli", "main"],
 ];
 

@@ -1,6 +1,7 @@
 //! Black-box tests, by feature.
 
 mod authoring;
+mod bench;
 mod command_line;
 mod contributing;
 mod correlators;
