@@ -15,9 +15,9 @@ use super::{
 use crate::event::{Event, Fields, Value};
 use crate::failure::Failure;
 
-/// After how many calls in which a compiled function gave up it is looked at whether it is worth
+/// After how many calls that a compiled function could not do it is looked at whether it is worth
 /// the while: it is not where that was every other call.
-const GIVEN_UP_MAX: u64 = 64;
+const UNKNOWN_MAX: u64 = 64;
 
 /// A script's functions, with the arguments that they take.
 pub struct Calls {
@@ -41,6 +41,8 @@ struct Called {
     is_new_tier: bool,
     calls: u64,
     given_up: u64,
+    /// Those of them that the interpreter could do.
+    unknown: u64,
 }
 
 /// How a function is run.
@@ -126,7 +128,16 @@ impl Calls {
             };
             let exists = script.has(function.name);
             let function = *function;
-            Called { function, exists, compiled, tier, is_new_tier: true, calls: 0, given_up: 0 }
+            Called {
+                function,
+                exists,
+                compiled,
+                tier,
+                is_new_tier: true,
+                calls: 0,
+                given_up: 0,
+                unknown: 0,
+            }
         };
         let functions = functions.iter().map(called).collect();
         Self {
@@ -221,9 +232,13 @@ impl Calls {
                 if let (Some(randomness), Some(before)) = (randomness, before) {
                     randomness.go_on_from(before);
                 }
-                called.give_up();
+                called.given_up += 1;
             }
             let result = handles.call(runner, called.function.name, given, commands, accept);
+            // What fails has to be left to the interpreter; what succeeds should not.
+            if called.compiled.is_some() && result.is_ok() {
+                called.meet_unknown();
+            }
             (result, runner.operations())
         })
     }
@@ -245,11 +260,11 @@ impl Called {
         compiled.run(&mut Frame { event, state: given.state.as_deref_mut(), scratch })
     }
 
-    /// Counts a call that the interpreter has to do after all. Where that is mostly so, it does all
-    /// of them from here on.
-    fn give_up(&mut self) {
-        self.given_up += 1;
-        if self.given_up >= GIVEN_UP_MAX && self.given_up * 2 > self.calls {
+    /// Counts a call that compiled code could not do and the interpreter could. Where that is mostly
+    /// so, the interpreter does all of them from here on.
+    fn meet_unknown(&mut self) {
+        self.unknown += 1;
+        if self.unknown >= UNKNOWN_MAX && self.unknown * 2 > self.calls {
             self.compiled = None;
             let reason = "most calls meet values that compiled code does not know";
             self.tier = Tier::Interpreted(reason.to_owned());

@@ -7,6 +7,7 @@
 //! interpreter's own, and whoever adds to this tier has to get the ordinary cases right and nothing
 //! else.
 
+mod bounds;
 mod calls;
 mod chain;
 mod expression;

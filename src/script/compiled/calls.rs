@@ -1,6 +1,6 @@
 //! Calls: functions of the script, lowered where they are called; the engine's own.
 
-use rhai::{Expr, FnCallExpr, Position};
+use rhai::{ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::chain::Handle;
 use super::frame::{Code, Frame, seen};
@@ -21,6 +21,12 @@ impl Lowering<'_> {
             return self.operator(call, operator, position);
         }
         let (name, count) = (call.name.as_str(), call.args.len());
+        // The interpreter looks at a variable that is the first argument after all others.
+        if let [Expr::Variable(..), others @ ..] = call.args.as_slice()
+            && others.iter().any(|argument| self.has_effects(argument))
+        {
+            return because("an argument that does something beside", position);
+        }
         if self.is_of_script(name, count) {
             return self.script_call(call, position);
         }
@@ -67,10 +73,6 @@ impl Lowering<'_> {
         position: Position,
     ) -> Lowered<Code> {
         let (name, count) = (call.name.as_str(), call.args.len());
-        // `x.f(y)` calls the script's `f(y)` with `x` as `this`, or its `f(x, y)`.
-        if self.is_of_script(name, count) || self.is_of_script(name, count + 1) {
-            return because(format!("`{name}` of the script as a method"), position);
-        }
         let Some(host) = host::find(name, count + 1) else {
             return because(format!("`{name}`"), position);
         };
@@ -79,9 +81,36 @@ impl Lowering<'_> {
         Ok(host_call(host, operands))
     }
 
-    fn is_of_script(&self, name: &str, parameters: usize) -> bool {
+    pub(super) fn is_of_script(&self, name: &str, parameters: usize) -> bool {
         let mut functions = self.source.ast.iter_functions();
         functions.any(|found| found.name == name && found.params.len() == parameters)
+    }
+
+    /// Whether working an expression out may do anything beside giving a value: assign, draw, emit,
+    /// or whatever functions of the script do.
+    pub(super) fn has_effects(&self, expression: &Expr) -> bool {
+        let mut found = false;
+        expression.walk(&mut Vec::new(), &mut |path: &[ASTNode<'_>]| {
+            found |= match path.last() {
+                Some(ASTNode::Stmt(Stmt::Assignment(_))) => true,
+                Some(
+                    ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _)),
+                ) => call.op_token.is_none() && !self.only_gives(call, call.args.len()),
+                Some(ASTNode::Expr(Expr::MethodCall(call, _))) => {
+                    !self.only_gives(call, call.args.len() + 1)
+                }
+                _ => false,
+            };
+            !found
+        });
+        found
+    }
+
+    /// Whether a function that is not of the script gives a value and does nothing else.
+    fn only_gives(&self, call: &FnCallExpr, arguments: usize) -> bool {
+        let (name, count) = (call.name.as_str(), call.args.len());
+        let is_own = self.is_of_script(name, count) || self.is_of_script(name, arguments);
+        !is_own && (host::find(name, arguments).is_some() || matches!(name, "lookup" | "contains"))
     }
 
     /// A function of the script, in the place of its call.
@@ -129,8 +158,7 @@ impl Lowering<'_> {
 
     /// The event, the state or `out`, where a variable stands for one.
     fn handle_named(&self, expression: &Expr) -> Option<Binding> {
-        let Expr::Variable(name, ..) = expression else { return None };
-        match self.named(&name.1)? {
+        match self.variable(expression)? {
             Binding::Slot(_) => None,
             handle => Some(handle),
         }

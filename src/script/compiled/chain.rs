@@ -85,8 +85,7 @@ impl Lowering<'_> {
         root: &Expr,
         links: &'l [Link<'e>],
     ) -> Option<(Place, &'l [Link<'e>])> {
-        let Expr::Variable(root, ..) = root else { return None };
-        match self.named(&root.1)? {
+        match self.variable(root)? {
             Binding::Event => event_place(links),
             Binding::State => {
                 let (first, rest) = links.split_first()?;
@@ -100,6 +99,7 @@ impl Lowering<'_> {
     /// A chain that is no place: it calls something.
     pub(super) fn chain(&mut self, expression: &Expr) -> Lowered<Code> {
         let (root, links) = links(expression);
+        self.check_methods(root, &links)?;
         if let Some(handle) = self.handle(root, &links) {
             return match handle {
                 (Handle::Out, [Link { kind: LinkKind::Method(call), position, .. }]) => {
@@ -133,6 +133,36 @@ impl Lowering<'_> {
         self.methods(code, &links[names..])
     }
 
+    /// A method of the script's own goes before any other of its name. And the interpreter works
+    /// out the arguments of all methods of a chain before what stands in front of them: that is the
+    /// same only where none of it does anything beside.
+    fn check_methods(&self, root: &Expr, links: &[Link<'_>]) -> Lowered<()> {
+        let mut arguments = Vec::new();
+        for link in links {
+            let LinkKind::Method(call) = link.kind else { continue };
+            let (name, count) = (call.name.as_str(), call.args.len());
+            // `x.f(y)` calls the script's `f(y)` with `x` as `this`, or its `f(x, y)`.
+            if self.is_of_script(name, count) || self.is_of_script(name, count + 1) {
+                return because(format!("`{name}` of the script as a method"), link.position);
+            }
+            arguments.extend(&call.args);
+        }
+        let acts = arguments.iter().any(|argument| self.has_effects(argument));
+        let is_seen = arguments.iter().any(|argument| self.constant(argument).is_none());
+        if arguments.is_empty()
+            || !acts && !(is_seen && self.has_effects(root))
+            || self.is_out(root)
+        {
+            return Ok(());
+        }
+        because("an argument that does something beside", root.position())
+    }
+
+    /// What is emitted has nothing in front of it that could be changed by its arguments.
+    fn is_out(&self, root: &Expr) -> bool {
+        matches!(self.variable(root), Some(Binding::Out))
+    }
+
     /// Calls on a value, one after the other.
     fn methods(&mut self, mut code: Code, links: &[Link<'_>]) -> Lowered<Code> {
         for link in links {
@@ -153,8 +183,7 @@ impl Lowering<'_> {
         root: &Expr,
         links: &'l [Link<'e>],
     ) -> Option<(Handle, &'l [Link<'e>])> {
-        let Expr::Variable(root, ..) = root else { return None };
-        match (self.named(&root.1)?, links) {
+        match (self.variable(root)?, links) {
             (Binding::Out, links) => Some((Handle::Out, links)),
             (Binding::State, links @ [Link { kind: LinkKind::Method(_), .. }, ..]) => {
                 Some((Handle::State, links))
@@ -171,8 +200,7 @@ impl Lowering<'_> {
     /// Whether an expression is the payload or the state as a whole.
     pub(super) fn fields_handle(&self, expression: &Expr) -> Option<Handle> {
         let (root, links) = links(expression);
-        let Expr::Variable(root, ..) = root else { return None };
-        match (self.named(&root.1)?, links.as_slice()) {
+        match (self.variable(root)?, links.as_slice()) {
             (Binding::State, []) => Some(Handle::State),
             (Binding::Event, [Link { kind: LinkKind::Property("payload"), .. }]) => {
                 Some(Handle::Payload)

@@ -3,8 +3,9 @@
 use compact_str::CompactString;
 use rhai::{Expr, FnCallExpr, ImmutableString, Position, Token};
 
+use super::bounds::is_within_bounds;
 use super::frame::{Code, Frame, Test};
-use super::lower::{Binding, Lowered, Lowering, because};
+use super::lower::{Binding, Lowered, Lowering, because, name_of};
 use super::operators::{Arithmetic, Comparison, push, text_value};
 use super::place::{Operand, Place};
 use crate::event::{Fields, Key, Value};
@@ -45,12 +46,16 @@ impl Lowering<'_> {
                     values.iter().map(|value| self.operand(value)).collect::<Lowered<Vec<_>>>()?;
                 Ok(Box::new(move |frame| {
                     let values = values.iter_mut().map(|value| value.eval(frame));
-                    Some(values.collect::<Option<Vec<Value>>>()?.into())
+                    let values = values.collect::<Option<Vec<Value>>>()?.into();
+                    is_within_bounds(&values).then_some(values)
                 }))
             }
             Expr::Map(map, position) => {
                 let mut fields = self.map(&map.0, *position)?;
-                Ok(Box::new(move |frame| Some(Value::Map(Box::new(fields.eval(frame)?)))))
+                Ok(Box::new(move |frame| {
+                    let fields = Value::Map(Box::new(fields.eval(frame)?));
+                    is_within_bounds(&fields).then_some(fields)
+                }))
             }
             Expr::CharConstant(..) => because("a character", position),
             Expr::ThisPtr(..) => because("`this`", position),
@@ -218,8 +223,8 @@ impl Lowering<'_> {
             Expr::StringConstant(text, _) => Some(Value::Text(text.as_str().into())),
             Expr::Unit(_) => Some(Value::Null),
             Expr::DynamicConstant(value, _) => from_rhai(value).ok(),
-            Expr::Variable(name, ..) if self.named(&name.1).is_none() => {
-                from_rhai(self.source.constants.get(&name.1)?).ok()
+            Expr::Variable(..) if self.variable(expression).is_none() => {
+                from_rhai(self.source.constants.get(name_of(expression)?)?).ok()
             }
             Expr::Index(pair, ..) => match (self.constant(&pair.lhs)?, self.constant(&pair.rhs)?) {
                 (Value::List(values), Value::Int(place)) => {
@@ -234,7 +239,7 @@ impl Lowering<'_> {
     /// Where the value of an expression stands, if it stands anywhere.
     pub(super) fn place(&mut self, expression: &Expr) -> Lowered<Option<Place>> {
         match expression {
-            Expr::Variable(name, ..) => Ok(match self.named(&name.1) {
+            Expr::Variable(..) => Ok(match self.variable(expression) {
                 Some(Binding::Slot(slot)) => Some(Place::Slot(slot)),
                 _ => None,
             }),

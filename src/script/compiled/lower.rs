@@ -101,6 +101,11 @@ impl<'a> Lowering<'a> {
         self.slots.0 - 1
     }
 
+    /// What a variable stands for, if it is one that is known.
+    pub(super) fn variable(&self, expression: &Expr) -> Option<Binding> {
+        self.named(name_of(expression)?)
+    }
+
     pub(super) fn named(&self, name: &str) -> Option<Binding> {
         self.names.iter().rev().find(|(known, _)| known == name).map(|(_, found)| found.clone())
     }
@@ -250,7 +255,7 @@ impl<'a> Lowering<'a> {
         let position = expression.position();
         self.count(position)?;
         let place = match expression {
-            Expr::Variable(name, ..) => match self.named(name.1.as_str()) {
+            Expr::Variable(name, ..) => match self.variable(expression) {
                 Some(Binding::Slot(slot)) => Place::Slot(slot),
                 _ => return because(format!("`{}` is assigned to", name.1), position),
             },
@@ -271,6 +276,14 @@ impl<'a> Lowering<'a> {
             Some(place) => Operand::Place(place),
             None => Operand::Code(self.value(expression)?),
         })
+    }
+}
+
+/// The name of a variable that is one of the function's own, or a constant of the script.
+pub(super) fn name_of(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Variable(name, ..) if name.2.is_empty() => Some(name.1.as_str()),
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rhai::{Expr, FnCallExpr, Position};
 
+use super::bounds::are_within_bounds;
 use super::chain::Handle;
 use super::expression::FieldsCode;
 use super::frame::{Code, Frame};
@@ -14,7 +15,6 @@ use crate::script::duration::duration_of;
 use crate::script::output::{
     COMMANDS_MAX, Command, Emission, TIMER_NAME_BYTES_MAX, envelope_field,
 };
-use crate::script::sandbox::STRING_BYTES_MAX;
 
 impl Lowering<'_> {
     /// A method of `out`.
@@ -99,8 +99,6 @@ impl Lowering<'_> {
                     };
                     fields.push((key, self.operand(value)?));
                 }
-                // The interpreter's maps are in the order of their names.
-                fields.sort_by_key(|(key, _)| key.name());
                 fields
             }
             Some(_) => return because("an envelope of this kind", position),
@@ -112,6 +110,8 @@ impl Lowering<'_> {
             for (key, value) in &mut envelope {
                 set.push((*key, value.eval(frame)?));
             }
+            // The interpreter's maps are in the order of their names.
+            set.sort_by_key(|(key, _)| key.name());
             Emission::with_envelope(event_type, payload, set).ok()
         }))
     }
@@ -148,16 +148,9 @@ impl PayloadCode {
         match self {
             Self::Constant(fields) => Some(fields.clone()),
             Self::OfEvent => Some(frame.event()?.payload.clone()),
-            Self::Made(code) => {
-                code.eval(frame).filter(|fields| text_bytes(fields) <= STRING_BYTES_MAX)
-            }
+            Self::Made(code) => code.eval(frame).filter(are_within_bounds),
         }
     }
-}
-
-/// How long the texts of a map are together: the interpreter bounds that, too.
-fn text_bytes(fields: &Fields) -> usize {
-    fields.iter().filter_map(|(_, value)| value.as_text()?.plain_len()).sum()
 }
 
 fn command(frame: &mut Frame<'_>, command: Command) -> Option<Value> {

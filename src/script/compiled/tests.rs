@@ -309,12 +309,23 @@ fn code_that_mostly_gives_up_is_left_to_the_interpreter() {
     let mut both = Both::new(text);
     let mut random = Pcg64::seed_from_u64(1);
     for _ in 0..100 {
-        let event = event(&mut random);
+        let mut event = event(&mut random);
+        event.payload.set(Key::intern("items").unwrap(), vec![Value::Int(1)]);
         both.call(0, &event, None, &mut Fields::new());
     }
     let expected = "most calls meet values that compiled code does not know";
     assert_eq!(both.compiled.tiers()[0].1, Tier::Interpreted(expected.to_owned()));
     assert_eq!(both.compiled.given_up(), 64);
+}
+
+#[test]
+fn code_that_mostly_fails_goes_on() {
+    let mut both = Both::new("fn enrich(event) { throw \"no\" }");
+    let event = event(&mut Pcg64::seed_from_u64(1));
+    for _ in 0..100 {
+        both.call(0, &event, None, &mut Fields::new());
+    }
+    assert_eq!(both.compiled.tiers()[0].1, Tier::Compiled);
 }
 
 #[test]
@@ -331,4 +342,55 @@ fn what_was_drawn_before_compiled_code_gave_up_is_drawn_again() {
         gave_up += u32::from(both.call(0, &event, None, &mut state).1);
     }
     assert_eq!(gave_up, 2);
+}
+
+#[test]
+fn corners_of_the_language_are_those_of_the_interpreter() {
+    let rules = [
+        // A function of the script goes before a method of the same name.
+        "fn on_event(event, state, out) { out.emit(\"x\", #{ a: 1 }); } fn emit(kind, n) { n + 1 }",
+        "fn on_event(event, state, out) { state.n = state.len(); } fn len() { 42 }",
+        "fn on_event(event, state, out) { state.a = state.contains(\"z\") || event.payload.contains(\"z\"); }
+         fn contains(x) { true }",
+        "fn on_event(event, state, out) { state.a = 1; state.c = state.clear(); state.r = state.remove(\"a\"); }
+         fn clear() { 7 } fn remove(x) { 8 }",
+        // Arguments are worked out before what a method is called on, and a variable after them.
+        "fn on_event(event, state, out) { state.n = rand_int(0, 9).max(rand_int(5, 20)); }",
+        "fn on_event(event, state, out) { state.n = (state.n ?? 5); state.m = state.n.min(next(state)); }
+         fn next(state) { state.n += 1; state.n }",
+        "fn on_event(event, state, out) { let x = 1; state.n = h(x, { x = 9; 1 }); } fn h(a, b) { a * 100 + b }",
+        "fn on_event(event, state, out) { let x = 1; state.n = max(x, { x = 9; 1 }); }",
+        // The envelope of what is emitted is worked out as it is written.
+        "fn on_event(event, state, out) {
+            out.emit(\"x\", #{}, #{ session_id: `s${rand_int(1, 1000)}`, correlation_id: `c${rand_int(1, 1000)}` });
+        }",
+        // All texts of an array or a map together are bounded.
+        "fn on_event(event, state, out) { let a = [event.payload.long, event.payload.long]; }",
+        "fn on_event(event, state, out) { let a = #{ a: event.payload.long, b: event.payload.long }; }",
+        "fn on_event(event, state, out) { out.emit(\"x\", #{ a: [event.payload.long, event.payload.long] }); }",
+        "fn on_event(event, state, out) {
+            let a = [1, 2, 3, 4, 5, 6, 7, 8]; let b = [a, a, a, a, a, a, a, a];
+            let c = [b, b, b, b, b, b, b, b]; let d = [c, c, c, c, c, c, c, c];
+            state.d = d;
+        }",
+        // What is in a namespace is not the constant of that name.
+        "const A = 5; fn on_event(event, state, out) { state.z = global::A; }",
+        "const A = 5; fn on_event(event, state, out) { let A = 6; state.z = A; { let A = 7; } state.y = A; }",
+    ];
+    let mut event = event(&mut Pcg64::seed_from_u64(3));
+    event.payload.set(Key::intern("long").unwrap(), Text::from("y".repeat(40_000)));
+    for rule in rules {
+        let mut both = Both::new(rule);
+        let mut state = Fields::new();
+        for _ in 0..3 {
+            both.call(0, &event, None, &mut state);
+        }
+    }
+    let mut both = Both::new(
+        "fn enrich(event) {
+            event.payload.at = event.payload.name.index_of({ event.payload.name = \"zz\"; \"n\" });
+        }",
+    );
+    event.payload.set(Key::intern("name").unwrap(), Text::from("no"));
+    both.call(0, &event, None, &mut Fields::new());
 }
