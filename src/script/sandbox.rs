@@ -23,7 +23,7 @@ pub(super) const EXPRESSION_DEPTH_MAX: (usize, usize) = (64, 48);
 /// The longest string, in bytes.
 pub(super) const STRING_BYTES_MAX: usize = 1 << 16;
 /// How many elements an array or a map may have, nested ones included.
-const ELEMENTS_MAX: usize = 4_096;
+pub(super) const ELEMENTS_MAX: usize = 4_096;
 /// How many variables may be in scope.
 pub(super) const VARIABLES_MAX: usize = 256;
 /// How many functions a script may define.

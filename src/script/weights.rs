@@ -96,7 +96,7 @@ impl Weights {
         let arguments = (event_type, Context(*moment));
         let returned = self
             .runner
-            .attempt(|context| context.call_fn(WEIGHT.name, arguments))
+            .try_call(WEIGHT.name, arguments)
             .map_err(|fault| {
                 let place = super::compile::place(&self.compiled.excerpt, fault.position, 1);
                 Problem::error(fault.message).at(place)
