@@ -85,40 +85,67 @@ const CASES: [(&str, &str); 22] = [
     ("let x = (); x.y.¦z = 1;", "nothing"),
 ];
 
-fn check(kind: &str, compile: bool) -> Vec<String> {
+/// Runs a rule on three events, of which the second one goes wrong; gives the cases that do not end
+/// as they should.
+fn wrong_ends(kind: &str, compile: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     for (statements, message) in CASES {
         let (statements, line, column) = marked(kind, statements);
-        let tests = format!(
-            "tests:
-  - name: the rest goes on
+        let place = format!("(shop.yaml, line {line}, column {column})");
+        let tests = [message, &place].map(|reason| {
+            format!(
+                "  - name: '{reason}'
     at: rule
-    input:
-      - {{ event_type: receipt_created, payload: {{ total: 1 }} }}
-      - {{ event_type: receipt_created, payload: {{ total: 13 }} }}
-      - {{ event_type: receipt_created, payload: {{ total: 2 }} }}
+    input: [1, 13, 2]
     expect: [ {{ payload: {{ total: 1 }} }}, {{ payload: {{ total: 2 }} }} ]
-    dead_letters:
-      - {{ stage: rule, category: script, reason: '{message}' }}
-      - {{ stage: rule, reason: '(shop.yaml, line {line}, column {column})' }}
+    dead_letters: [ {{ stage: rule, category: script, reason: '{reason}' }} ]
 "
-        );
-        // A test expects a list of dead letters; both say something of the same one.
-        let [first, second] =
-            [0, 1].map(|skipped| {
-                let lines: Vec<&str> = tests.lines().collect();
-                let kept = |place: &usize| *place + 2 - skipped != lines.len() - skipped + usize::from(skipped == 0) ;
-                let kept: Vec<&str> = (0..lines.len()).filter(kept).map(|place| lines[place]).collect();
-                kept.join("\n") + "\n"
-            });
-        let _ = (first, second);
-        let engine = engine(spec(kind, compile, &statements) + &tests);
+            )
+            .replace("[1, 13, 2]", INPUT)
+        });
+        let engine = engine(spec(kind, compile, &statements) + "tests:\n" + tests.concat().as_str());
         let engine = engine.unwrap_or_else(|problems| panic!("{problems}"));
         let suite = Suite::new(engine.plan()).unwrap();
-        let outcome = suite.run(&suite.cases()[0], Snapshots::Compare);
-        if !outcome.is_success() {
-            wrong.push(format!("{statements}\n{}", outcome.failures));
+        for case in suite.cases() {
+            let outcome = suite.run(case, Snapshots::Compare);
+            if !outcome.is_success() {
+                wrong.push(format!("{statements}\n{}", outcome.failures));
+            }
         }
     }
     wrong
+}
+
+const INPUT: &str = "
+      - { event_type: receipt_created, payload: { total: 1 } }
+      - { event_type: receipt_created, payload: { total: 13 } }
+      - { event_type: receipt_created, payload: { total: 2 } }";
+
+#[test]
+fn a_rule_that_misbehaves_costs_one_event_and_names_line_and_column() {
+    for (kind, compile) in [("enrichers", true), ("enrichers", false), ("correlators", true)] {
+        let wrong = wrong_ends(kind, compile);
+        assert!(wrong.is_empty(), "{kind}, compile: {compile}\n{}", wrong.join("\n"));
+    }
+}
+
+#[test]
+fn what_reaches_outside_or_nests_too_deep_is_refused_before_anything_runs() {
+    let nested = format!("let x = ¦{}1{};", "(".repeat(200), ")".repeat(200));
+    for (statements, message) in [
+        ("let x = ¦eval(\"1\");", "eval"),
+        ("¦import \"x\" as y;", "import"),
+        ("let x = ¦open_file(\"/etc/passwd\");", "there is no function `open_file`"),
+        ("let x = ¦timestamp();", "a script has no clock"),
+        ("¦sleep(1);", "a script has no clock"),
+        ("¦exit();", "exit"),
+    ] {
+        let (statements, line, column) = marked("enrichers", statements);
+        let said = engine(spec("enrichers", true, &statements)).err().unwrap();
+        assert!(said.contains(message), "{said}");
+        assert!(said.contains(&format!("shop.yaml:{line}:{column}\n")), "{line}:{column}\n{said}");
+    }
+    let (statements, line, _) = marked("enrichers", &nested);
+    let said = engine(spec("enrichers", true, &statements)).err().unwrap();
+    assert!(said.contains(&format!("shop.yaml:{line}:")), "{said}");
 }
