@@ -118,9 +118,8 @@ fn compiled_and_interpreted_rules_give_the_same_bytes_and_accounts() {
         let [compiled, interpreted] = [true, false].map(|compile| {
             let folder = tempfile::tempdir().unwrap();
             let report = folder.path().join("report.json");
-            let mut arguments: Vec<String> = ["--seed", "11", "--events", "3000", "--report"]
-                .map(str::to_owned)
-                .to_vec();
+            let mut arguments: Vec<String> =
+                ["--seed", "11", "--events", "3000", "--report"].map(str::to_owned).to_vec();
             arguments.push(report.to_str().unwrap().to_owned());
             for rule in &rules {
                 arguments.extend(["--set".into(), format!("{rule}.with.compile={compile}")]);

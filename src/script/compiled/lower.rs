@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use rhai::{
-    AST, ASTFlags, BinaryExpr, Engine, Expr, ImmutableString, OpAssignment, Position,
-    Scope, Stmt,
+    AST, ASTFlags, BinaryExpr, Engine, Expr, ImmutableString, OpAssignment, Position, Scope, Stmt,
 };
 
 use super::frame::{Code, Flow, Frame, Step, Test};
