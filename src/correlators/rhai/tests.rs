@@ -251,7 +251,9 @@ fn more_timers_than_may_be_open_are_a_failure_that_changes_nothing() {
     fn on_end(state, out) { out.emit(\"end\", #{ n: state.n }); }";
     let mut rule = rule_with(text, &settings);
     let mut out = feed(&mut rule, &[stock(0, 1, 3), stock(0, 1, 2), stock(0, 1, 1)]);
-    assert_eq!(reasons(&out), ["there are as many open timers as `max_timers` allows"; 2]);
+    let reason =
+        "there are as many open timers as `max_timers` allows (rules/x.rhai, line 1, column 4)";
+    assert_eq!(reasons(&out), [reason; 2]);
     assert_eq!(rule.drain(at(0), &mut out), 2);
     assert_eq!(seen(&out), [r#"0 end {"n":1}"#]);
 }
