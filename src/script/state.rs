@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn a_million_keys_that_come_again_and_again_take_bounded_room_and_go_after_their_ttl() {
         const KEYS: usize = 1_000_000;
-        let ttl = Duration::from_secs(60);
+        let ttl = Duration::from_mins(1);
         let mut states: KeyedState<i64> = KeyedState::new(KEYS, Some(ttl));
         for round in 0..3 {
             for number in 0..KEYS {
