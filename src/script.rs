@@ -1,6 +1,7 @@
 //! Rhai: what users write for rules, mappings and weights. Compiled and checked when a spec is, run in a
 //! sandbox, with events, keyed state and timers that stay in Rust.
 
+mod body;
 mod call;
 mod calls;
 mod check;

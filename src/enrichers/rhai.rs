@@ -276,7 +276,10 @@ mod tests {
         assert_eq!(run(script, receipt(10_i64)).1, Verdict::Keep);
         assert_eq!(run("fn enrich(event) { }", receipt(10_i64)).1, Verdict::Keep);
         let verdict = run("fn enrich(event) { 5 }", receipt(10_i64)).1;
-        assert_eq!(failure(verdict), "`enrich` returns true, false or nothing, not `i64`");
+        assert_eq!(
+            failure(verdict),
+            "`enrich` returns true, false or nothing, not `i64` (rules/x.rhai, line 1, column 4)"
+        );
     }
 
     #[test]

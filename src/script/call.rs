@@ -8,7 +8,9 @@ use rhai::{
     Position, Scope,
 };
 
+use super::body::{self, Body};
 use super::print::Printer;
+use super::sandbox::{ELEMENTS_MAX, STRING_BYTES_MAX};
 use super::{Mishap, PayloadFields, Premises, Script, Trial};
 use crate::failure::Failure;
 use crate::problem::{Excerpt, LineColumn, Place};
@@ -18,6 +20,7 @@ pub struct Runner {
     engine: Arc<Engine>,
     excerpt: Arc<Excerpt>,
     printer: Printer,
+    bodies: Arc<[Body]>,
     /// Why the last call failed, if one did.
     fault: Option<Fault>,
     global: GlobalRuntimeState,
@@ -42,12 +45,46 @@ impl Runner {
         let mut caches = Caches::new();
         // Without one, each call would make its own and resolve every function again.
         caches.push_fn_resolution_cache();
-        Self { engine, excerpt, printer, fault: None, global, caches, scope: Scope::new() }
+        let (bodies, scope) = (body::all(ast), Scope::new());
+        Self { engine, excerpt, printer, bodies, fault: None, global, caches, scope }
     }
 
     /// Calls a function.
     pub fn call(&mut self, function: &str, arguments: impl FuncArgs) -> Result<Dynamic, Failure> {
-        self.run(|context| context.call_fn(function, arguments))
+        self.try_call(function, arguments).map_err(|fault| {
+            if fault.position.is_none() {
+                let failure = self.refuse(function, Failure::new("script", fault.message.clone()));
+                self.fault = Some(fault);
+                failure
+            } else {
+                self.failed(fault)
+            }
+        })
+    }
+
+    /// The same, for whoever wants to point at what failed.
+    pub(super) fn try_call(
+        &mut self,
+        function: &str,
+        arguments: impl FuncArgs,
+    ) -> Result<Dynamic, Fault> {
+        let mut values = Vec::with_capacity(3);
+        arguments.parse(&mut values);
+        let bodies = Arc::clone(&self.bodies);
+        self.attempt(|context| match body::find(&bodies, function, values.len()) {
+            Some(body) => body.run(context, values),
+            None => context.call_fn(function, values),
+        })
+    }
+
+    /// What a function returned or asked for is refused: that has a place, too.
+    pub(super) fn refuse(&mut self, function: &str, refused: Failure) -> Failure {
+        let place = super::compile::function_place(&self.excerpt, function);
+        let reason = place.as_ref().map_or_else(String::new, display);
+        let reason = format!("{}{reason}", refused.reason);
+        let (message, position) = (refused.reason, Position::NONE);
+        self.fault = Some(Fault { message, position, cause: FaultCause::Script });
+        Failure::new(refused.category, reason)
     }
 
     /// How many operations the last call took, until it ended or failed.
@@ -105,15 +142,16 @@ impl Runner {
             &mut EvalContext<'_, '_, '_, '_, '_, '_>,
         ) -> Result<Dynamic, Box<EvalAltResult>>,
     ) -> Result<Dynamic, Failure> {
-        self.attempt(work).map_err(|fault| {
-            let failure = self.failure(&fault.message, fault.position);
-            self.fault = Some(fault);
-            failure
-        })
+        self.attempt(work).map_err(|fault| self.failed(fault))
     }
 
-    /// The same, for whoever wants to point at what failed.
-    pub(super) fn attempt(
+    fn failed(&mut self, fault: Fault) -> Failure {
+        let failure = self.failure(&fault.message, fault.position);
+        self.fault = Some(fault);
+        failure
+    }
+
+    fn attempt(
         &mut self,
         work: impl FnOnce(
             &mut EvalContext<'_, '_, '_, '_, '_, '_>,
@@ -156,7 +194,7 @@ pub(super) enum FaultCause {
     Absent,
     /// The script throws, which is meant.
     Thrown,
-    /// The call does not come to an end.
+    /// The call goes on until a limit of the sandbox ends it.
     Endless,
 }
 
@@ -172,7 +210,9 @@ impl Fault {
         }
         let cause = match innermost {
             EvalAltResult::ErrorRuntime(..) => FaultCause::Thrown,
-            EvalAltResult::ErrorTooManyOperations(_) => FaultCause::Endless,
+            EvalAltResult::ErrorTooManyOperations(_)
+            | EvalAltResult::ErrorStackOverflow(_)
+            | EvalAltResult::ErrorDataTooLarge(..) => FaultCause::Endless,
             EvalAltResult::ErrorFunctionNotFound(signature, _) if signature.contains("()") => {
                 FaultCause::Absent
             }
@@ -191,6 +231,7 @@ fn message(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorTooManyOperations(_) => {
             "the call took too many operations: is there a loop without an end?".to_owned()
         }
+        EvalAltResult::ErrorDataTooLarge(what, _) => too_large(what),
         EvalAltResult::ErrorStackOverflow(_) => "functions call each other too deep".to_owned(),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => no_such_function(signature),
         other => {
@@ -199,6 +240,16 @@ fn message(error: &EvalAltResult) -> String {
             property_of_nothing(&text[..end])
                 .unwrap_or_else(|| super::compile::in_our_words(&text[..end]))
         }
+    }
+}
+
+/// What is larger than it may be, with the bound.
+fn too_large(what: &str) -> String {
+    if what.contains("string") {
+        format!("a string may have {STRING_BYTES_MAX} bytes, and this one is too large")
+    } else {
+        let kind = if what.contains("map") { "a map" } else { "an array" };
+        format!("{kind} may have {ELEMENTS_MAX} elements, and this one is too large")
     }
 }
 

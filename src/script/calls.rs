@@ -226,7 +226,9 @@ impl Calls {
             if called.compiled.is_some() {
                 let before = randomness.as_ref().filter(|_| called.draws()).map(Randomness::state);
                 if let Some(value) = called.run_compiled(&mut given, scratch) {
-                    return (settle(&value, &mut given, scratch, commands, accept), 0);
+                    let settled = settle(&value, &mut given, scratch, commands, accept);
+                    let name = called.function.name;
+                    return (settled.map_err(|refused| runner.refuse(name, refused)), 0);
                 }
                 undo(&mut given, scratch);
                 if let (Some(randomness), Some(before)) = (randomness, before) {
@@ -341,7 +343,8 @@ impl Handles {
         self.out.take(commands);
         let result = result.and_then(|returned| {
             let returned = Returned::of(&returned);
-            accept(&commands[asked_from..], &returned)?;
+            accept(&commands[asked_from..], &returned)
+                .map_err(|refused| runner.refuse(function, refused))?;
             Ok(returned)
         });
         if result.is_ok() {

@@ -88,8 +88,10 @@ impl Callable {
         }
         let given = call.args.len() + usize::from(method);
         let Some(arities) = self.arities.get(name) else {
-            let help = did_you_mean(name, self.arities.keys().map(String::as_str))
-                .map(|close| format!("did you mean `{close}`?"));
+            let close = || did_you_mean(name, self.arities.keys().map(String::as_str));
+            let help = super::sandbox::in_place_of(name)
+                .map(str::to_owned)
+                .or_else(|| Some(format!("did you mean `{}`?", close()?)));
             return Some((format!("there is no function `{name}`"), help));
         };
         if arities.contains(&given) {

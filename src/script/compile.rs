@@ -261,14 +261,9 @@ fn syntax_problem(error: &ParseError, excerpt: &Excerpt) -> Problem {
         1,
     ));
     match error.err_type() {
-        ParseErrorType::Reserved(name) => match name.as_str() {
-            "sleep" | "timestamp" => {
-                problem.help("a script has no clock; `event.time_ms` is the event's time")
-            }
-            "import" | "export" | "eval" => {
-                problem.help("a script is one text, checked before it runs")
-            }
-            _ => problem,
+        ParseErrorType::Reserved(name) => match super::sandbox::in_place_of(name) {
+            Some(help) => problem.help(help),
+            None => problem,
         },
         ParseErrorType::UnexpectedEOF => problem.help("is a `}` or a `)` missing?"),
         _ => problem,

@@ -33,6 +33,18 @@ const FUNCTIONS_MAX: usize = 256;
 /// outside, or hides code from the checks.
 const DISABLED: [&str; 6] = ["eval", "import", "export", "timestamp", "sleep", "exit"];
 
+/// What a script has in place of something that reaches outside, for whoever tries.
+pub(super) fn in_place_of(name: &str) -> Option<&'static str> {
+    match name {
+        "sleep" | "timestamp" => Some("a script has no clock; `event.time_ms` is the event's time"),
+        "import" | "export" | "eval" => Some("a script is one text, checked before it runs"),
+        "open_file" | "read_file" | "write_file" => {
+            Some("a script has no files; `tables:` of a `rhai` enricher reads records for it")
+        }
+        _ => None,
+    }
+}
+
 /// A Rhai engine for the scripts of one stage.
 pub struct Sandbox {
     pub(super) engine: Engine,

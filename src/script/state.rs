@@ -397,4 +397,28 @@ mod tests {
         assert_eq!(states.keys(), [key(1)]);
         assert_eq!(*states.access(&key(1), at(29)), 0);
     }
+
+    #[test]
+    fn a_million_keys_that_come_again_and_again_take_bounded_room_and_go_after_their_ttl() {
+        const KEYS: usize = 1_000_000;
+        let ttl = Duration::from_mins(1);
+        let mut states: KeyedState<i64> = KeyedState::new(KEYS, Some(ttl));
+        for round in 0..3 {
+            for number in 0..KEYS {
+                *states.access(&key(number as i64), at(round * 20)) += 1;
+            }
+        }
+        assert_eq!((states.len(), states.forgotten()), (KEYS, 0));
+        assert_eq!(*states.access(&key(7), at(40)), 3);
+        // Half of them are seen again, the others make room one by one as new ones come.
+        for number in (0..KEYS / 2).chain(KEYS..KEYS + KEYS / 2) {
+            states.access(&key(number as i64), at(90));
+        }
+        assert_eq!((states.len(), states.evicted()), (KEYS, (KEYS / 2) as u64));
+        assert_eq!((states.slots.len(), states.seen.len()), (KEYS, KEYS), "one entry each");
+        states.expire(at(151));
+        assert!(states.is_empty() && states.seen.is_empty());
+        assert_eq!(states.forgotten(), (KEYS + KEYS / 2) as u64);
+        assert_eq!(states.free.len(), KEYS, "all slots are there for others");
+    }
 }

@@ -94,13 +94,10 @@ impl Weights {
     /// What the script gives for a name that an event type may have.
     fn ask(&mut self, event_type: ImmutableString, moment: &Moment) -> Result<f64, Problem> {
         let arguments = (event_type, Context(*moment));
-        let returned = self
-            .runner
-            .attempt(|context| context.call_fn(WEIGHT.name, arguments))
-            .map_err(|fault| {
-                let place = super::compile::place(&self.compiled.excerpt, fault.position, 1);
-                Problem::error(fault.message).at(place)
-            })?;
+        let returned = self.runner.try_call(WEIGHT.name, arguments).map_err(|fault| {
+            let place = super::compile::place(&self.compiled.excerpt, fault.position, 1);
+            Problem::error(fault.message).at(place)
+        })?;
         number(&returned).filter(|weight| *weight >= 0.0 && weight.is_finite()).ok_or_else(|| {
             let found = describe(&returned);
             Problem::error(format!("`weight` gives {found}, and not a number of 0 or more"))

@@ -31,6 +31,8 @@ mod readme;
 mod reference;
 mod resume;
 mod retail;
+mod rules;
+mod sandbox;
 mod schemas;
 mod shards;
 mod testing;

@@ -85,6 +85,69 @@ fn every_pipeline_has_a_test_here() {
     }
 }
 
+/// The rules of a spec: the stages of type `rhai`, as `enrichers.name`.
+fn rules(spec: &str) -> Vec<String> {
+    let mut kind = String::new();
+    let mut name = String::new();
+    let mut rules = Vec::new();
+    for line in spec.lines() {
+        let text = line.trim_start();
+        match (line.len() - text.len(), text.split_once(':')) {
+            (0, Some((key, _))) => key.clone_into(&mut kind),
+            (2, Some((key, _))) => key.clone_into(&mut name),
+            _ => {}
+        }
+        let is_stage = kind == "enrichers" || kind == "correlators";
+        if is_stage && text.contains("type: rhai") {
+            rules.push(format!("{kind}.{name}"));
+        }
+    }
+    rules
+}
+
+#[test]
+fn compiled_and_interpreted_rules_give_the_same_bytes_and_accounts() {
+    let mut compared = 0;
+    for path in shipped() {
+        let rules = rules(&std::fs::read_to_string(&path).unwrap());
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        // What goes to a namespace is the same as what goes to the console.
+        if rules.is_empty() || name.contains("event-hubs") {
+            continue;
+        }
+        let [compiled, interpreted] = [true, false].map(|compile| {
+            let folder = tempfile::tempdir().unwrap();
+            let report = folder.path().join("report.json");
+            let mut arguments: Vec<String> =
+                ["--seed", "11", "--events", "3000", "--report"].map(str::to_owned).to_vec();
+            arguments.push(report.to_str().unwrap().to_owned());
+            for rule in &rules {
+                arguments.extend(["--set".into(), format!("{rule}.with.compile={compile}")]);
+            }
+            let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+                .current_dir(root())
+                .args(["run", &format!("pipelines/{name}.yaml"), "--speed", "max", "-q"])
+                .args(&arguments)
+                .output()
+                .unwrap();
+            assert!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+            let report = std::fs::read_to_string(report).unwrap();
+            (run.stdout, accounts(&serde_json::from_str(&report).unwrap()))
+        });
+        assert!(!compiled.1.is_empty() && compiled.1 == interpreted.1, "{name}: the accounts");
+        assert!(compiled.0 == interpreted.0, "{name} differs");
+        compared += rules.len();
+    }
+    assert!(compared >= 8, "{compared} rules");
+}
+
+/// What a report has of each stage's events.
+fn accounts(report: &Value) -> Vec<Value> {
+    let figures = ["stage", "received", "sent", "derived", "filtered", "absorbed", "dead_lettered"];
+    let account = |stage: &Value| figures.iter().map(|name| stage[name].clone()).collect();
+    report["statistics"]["stages"].as_array().unwrap().iter().map(account).collect()
+}
+
 #[test]
 fn what_the_webhook_sends_its_receiver_gets_once() {
     let receiver = root().join("pipelines/webhook_receiver.yaml");

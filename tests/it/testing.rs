@@ -87,6 +87,9 @@ fn every_test_of_the_shipped_pipelines_passes() {
         "black_friday_week",
         "basket_rush",
         "card_fraud",
+        "hot_products",
+        "abandoned_visits",
+        "paid_receipts",
     ] {
         let file = format!("/{name}.yaml");
         assert!(tests.iter().any(|test| test["file"].as_str().unwrap().ends_with(&file)), "{name}");

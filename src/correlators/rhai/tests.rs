@@ -251,7 +251,9 @@ fn more_timers_than_may_be_open_are_a_failure_that_changes_nothing() {
     fn on_end(state, out) { out.emit(\"end\", #{ n: state.n }); }";
     let mut rule = rule_with(text, &settings);
     let mut out = feed(&mut rule, &[stock(0, 1, 3), stock(0, 1, 2), stock(0, 1, 1)]);
-    assert_eq!(reasons(&out), ["there are as many open timers as `max_timers` allows"; 2]);
+    let reason =
+        "there are as many open timers as `max_timers` allows (rules/x.rhai, line 1, column 4)";
+    assert_eq!(reasons(&out), [reason; 2]);
     assert_eq!(rule.drain(at(0), &mut out), 2);
     assert_eq!(seen(&out), [r#"0 end {"n":1}"#]);
 }
@@ -348,4 +350,34 @@ fn a_derived_event_has_the_token_of_its_cause() {
     assert_eq!(out.events[0].token.0, 3);
     assert_eq!(out.events[0].payload, cause.payload);
     assert_ne!(out.events[0].event_type, RECEIPT_CREATED);
+}
+
+/// In a build for debugging a million takes too long to be run each time.
+const MANY_KEYS: i64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+#[test]
+fn a_rule_with_as_many_keys_as_it_may_have_forgets_and_goes_on() {
+    let mut settings = settings(&["payload.product_id"]);
+    settings.max_keys = MANY_KEYS as usize;
+    settings.ttl = Some(serde_json::from_str("\"10m\"").unwrap());
+    let text = "fn on_event(event, state, out) { state.n = (state.n ?? 0) + 1;
+        if state.n == 2 { out.emit(\"again\", #{}); } }";
+    let mut rule = rule_with(text, &settings);
+    let mut event = stock(0, 0, 5);
+    let mut observe = |rule: &mut Rule, second: i64, keys: std::ops::Range<i64>| {
+        let mut out = Output::default();
+        event.time = at(second);
+        rule.advance(at(second) - Duration::from_millis(1), &mut out);
+        for product in keys {
+            event.payload.set(PRODUCT_ID, product);
+            rule.observe(&event, &mut out).unwrap();
+        }
+        out.events.iter().filter(|event| event.event_type.as_str() == "again").count() as i64
+    };
+    assert_eq!(observe(&mut rule, 0, 0..MANY_KEYS), 0);
+    assert_eq!(observe(&mut rule, 60, 0..MANY_KEYS), MANY_KEYS, "all are remembered");
+    assert_eq!(observe(&mut rule, 120, MANY_KEYS..MANY_KEYS + 10), 0);
+    assert_eq!((rule.states.len() as i64, rule.states.evicted()), (MANY_KEYS, 10));
+    assert_eq!(observe(&mut rule, 60 + 601, 20..21), 0, "the ttl has passed");
+    assert_eq!(rule.states.len(), 11, "the ten that came last, and the one of now");
 }

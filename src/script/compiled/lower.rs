@@ -4,15 +4,14 @@
 use std::sync::Arc;
 
 use rhai::{
-    AST, ASTFlags, ASTNode, BinaryExpr, Engine, Expr, ImmutableString, OpAssignment, Position,
-    Scope, Stmt,
+    AST, ASTFlags, BinaryExpr, Engine, Expr, ImmutableString, OpAssignment, Position, Scope, Stmt,
 };
 
 use super::frame::{Code, Flow, Frame, Step, Test};
 use super::operators::Arithmetic;
 use super::place::{Operand, Place};
 use crate::event::Value;
-use crate::script::check::alone;
+use crate::script::body;
 use crate::script::random::Randomness;
 use crate::script::tables::Tables;
 
@@ -122,7 +121,7 @@ impl<'a> Lowering<'a> {
     /// The body of a function of the script, with its parameters bound: what a `return` in it
     /// ends.
     pub(super) fn body(&mut self, name: &str, parameters: usize) -> Lowered<Step> {
-        let statements = body_of(self.source.ast, name, parameters);
+        let statements = body::statements(self.source.ast, name, parameters);
         let outer = std::mem::replace(&mut self.in_expression, false);
         let body = self.block(&statements);
         self.in_expression = outer;
@@ -285,19 +284,6 @@ pub(super) fn name_of(expression: &Expr) -> Option<&str> {
         Expr::Variable(name, ..) if name.2.is_empty() => Some(name.1.as_str()),
         _ => None,
     }
-}
-
-/// The statements of a function of the script.
-fn body_of(ast: &AST, name: &str, parameters: usize) -> Vec<Stmt> {
-    let Some((alone, _)) = alone(ast, name, parameters) else { return Vec::new() };
-    let mut statements = Vec::new();
-    alone.walk(&mut |path: &[ASTNode<'_>]| {
-        if let [ASTNode::Stmt(statement)] = path {
-            statements.push((*statement).clone());
-        }
-        true
-    });
-    statements
 }
 
 /// A statement that does nothing.
