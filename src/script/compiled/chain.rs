@@ -149,9 +149,7 @@ impl Lowering<'_> {
         }
         let acts = arguments.iter().any(|argument| self.has_effects(argument));
         let is_seen = arguments.iter().any(|argument| self.constant(argument).is_none());
-        if arguments.is_empty()
-            || !acts && !(is_seen && self.has_effects(root))
-            || self.is_out(root)
+        if arguments.is_empty() || !(acts || is_seen && self.has_effects(root)) || self.is_out(root)
         {
             return Ok(());
         }
