@@ -115,7 +115,7 @@ fn lines(seconds: &[i64]) -> String {
 #[tokio::test]
 async fn what_comes_late_corrects_results_or_is_counted_and_the_accounts_add_up() {
     // What a batch brings is put in order as far as it goes: what is late comes in a later one.
-    let seconds = [&[0, 10, 70], &[71; 300][..], &[20], &[200; 300], &[30, 75, 400]].concat();
+    let seconds = [&[0, 10, 70], &[71; 1100][..], &[20], &[200; 1100], &[30, 75, 400]].concat();
     let input = lines(&seconds);
     let (report, events) = run(LATE, &input).await;
     let results: Vec<(String, i64, i64, bool)> = events("out")
@@ -133,14 +133,14 @@ async fn what_comes_late_corrects_results_or_is_counted_and_the_accounts_add_up(
         [
             result("10:00", 2, 0, true),
             result("10:00", 3, 1, true),
-            result("10:01", 301, 0, true),
-            result("10:01", 302, 1, true),
-            result("10:03", 300, 0, true),
+            result("10:01", 1101, 0, true),
+            result("10:01", 1102, 1, true),
+            result("10:03", 1100, 0, true),
             result("10:06", 1, 0, false),
         ]
     );
     let minutes = report.statistics.stages.iter().find(|it| it.stage == "minutes").unwrap();
-    assert_eq!((minutes.late, minutes.absorbed, minutes.derived), (1, 607, 6));
+    assert_eq!((minutes.late, minutes.absorbed, minutes.derived), (1, 2207, 6));
     assert_eq!(minutes.unfired_timers, 0);
 }
 
