@@ -22,7 +22,9 @@ use engine::runtime::{Report, Run};
 use engine::spec::{Environment, SpecDuration};
 
 pub(super) use self::signals::heed;
-pub(super) use self::summary::{number, span};
+pub(super) use self::summary::number;
+#[cfg(feature = "event_hubs")]
+pub(super) use self::summary::span;
 
 use self::progress::Progress;
 use self::report_file::ReportFile;
