@@ -6,8 +6,21 @@ use serde::{Deserialize, Serialize};
 use super::emit::Links;
 use crate::component::BuildContext;
 use crate::event::{Event, FieldPath, Key, Text, Value};
-use crate::problem::Problem;
+use crate::problem::{Problem, did_you_mean};
 use crate::script::{KeyPart, StateKey};
+
+/// The keys of the envelope, to suggest from.
+const ENVELOPE: [&str; 9] = [
+    "event_type",
+    "trace_id",
+    "ingest_timestamp",
+    "schema_version",
+    "source",
+    "correlation_id",
+    "partition_key",
+    "session_id",
+    "parent_event_id",
+];
 
 /// One field, or several.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +58,12 @@ impl KeyFields {
             KeySettings::One(path) => std::slice::from_ref(path),
             KeySettings::Many(paths) => paths,
         };
-        Self(paths.iter().filter_map(|path| field(path, pointer, cx, problems)).collect())
+        let is_list = matches!(settings, KeySettings::Many(_));
+        let mut read = |(place, path): (usize, &String)| {
+            let pointer = if is_list { format!("{pointer}/{place}") } else { pointer.to_owned() };
+            field(path, &pointer, cx, problems)
+        };
+        Self(paths.iter().enumerate().filter_map(&mut read).collect())
     }
 
     /// The key of an event. A field that it does not have is null.
@@ -135,7 +153,24 @@ pub(super) fn field(
     cx: &BuildContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<FieldPath> {
-    path.parse().map_err(|error: String| problems.push(cx.problem(pointer, error))).ok()
+    let wrong = |error: String| {
+        let problem = cx.problem(pointer, error);
+        problems.push(match meant(path) {
+            Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+            None => problem,
+        });
+    };
+    path.parse().map_err(wrong).ok()
+}
+
+/// The path that one is probably a slip of.
+fn meant(path: &str) -> Option<String> {
+    match path.split_once('.') {
+        Some((first, field)) => {
+            did_you_mean(first, ["payload"]).map(|payload| format!("{payload}.{field}"))
+        }
+        None => did_you_mean(path, ENVELOPE).map(str::to_owned),
+    }
 }
 
 /// The event types that a setting names.

@@ -122,6 +122,11 @@ impl Select {
                 continue;
             };
             let key = keys::interned(output, &pointer, cx, problems);
+            if field.is_empty() {
+                let problem = cx.problem(&pointer, format!("`{path}` is an event, and no field"));
+                problems.push(problem.help(format!("name one of it: `{name}.payload.FIELD`")));
+                continue;
+            }
             let field = keys::field(field, &pointer, cx, problems);
             if let (Some(key), Some(field)) = (key, field) {
                 select.outputs.push((key, side, select.paths[side].len()));

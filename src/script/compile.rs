@@ -355,10 +355,10 @@ pub(super) fn place(excerpt: &Excerpt, position: Position, length: usize) -> Pla
 
 /// A message of the interpreter as ours are: lowercase, backticks.
 pub(super) fn in_our_words(message: &str) -> String {
-    let mut letters = message.chars();
+    let quoted = message.replace('\'', "`");
+    let mut letters = quoted.chars();
     let first = letters.next().map(|first| first.to_ascii_lowercase());
-    let rest = letters.as_str().replace('\'', "`");
-    first.into_iter().collect::<String>() + rest.trim_end_matches('.')
+    first.into_iter().collect::<String>() + letters.as_str().trim_end_matches('.')
 }
 
 #[cfg(test)]
@@ -434,6 +434,8 @@ mod tests {
             assert!(compile(&text).is_err(), "{call}");
         }
         assert!(compile("import \"x\" as y; fn on_event(event, state, out) { }").is_err());
+        let import = "fn on_event(event, state, out) { import \"x\" as y; }";
+        assert!(problems(import)[0].contains("`import`"), "{:?}", problems(import));
         assert_eq!(
             problems("let x = 1;\nfn on_event(event, state, out) { }"),
             [
