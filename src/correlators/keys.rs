@@ -1,5 +1,7 @@
 //! `key:` of a correlator: what it remembers things per.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use super::emit::Links;
 use crate::component::BuildContext;
 use crate::event::{Event, FieldPath, Key, Text, Value};
 use crate::problem::{Problem, did_you_mean};
-use crate::script::{KeyPart, StateKey};
+use crate::script::{KeyPart, Premises, StateKey};
 
 /// The keys of the envelope, to suggest from.
 const ENVELOPE: [&str; 9] = [
@@ -77,6 +79,21 @@ impl KeyFields {
         }
     }
 
+    /// The fields at `setting` that no event of these types, or any, has.
+    pub(super) fn unknown(
+        &self,
+        types: Option<&BTreeSet<String>>,
+        setting: &str,
+        premises: &Premises<'_>,
+    ) -> Vec<Problem> {
+        let fields = self.0.iter().enumerate();
+        fields
+            .filter_map(|(place, field)| {
+                unknown(field, types, &format!("{setting}/{place}"), premises)
+            })
+            .collect()
+    }
+
     /// How many fields there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()
@@ -144,6 +161,16 @@ fn text_of(part: &KeyPart) -> String {
         KeyPart::Int(number) => number.to_string(),
         KeyPart::Text(text) => text.to_string(),
     }
+}
+
+/// What is wrong with a field at `setting` where no event of these types, or any, has it.
+pub(super) fn unknown(
+    field: &FieldPath,
+    types: Option<&BTreeSet<String>>,
+    setting: &str,
+    premises: &Premises<'_>,
+) -> Option<Problem> {
+    premises.unknown_field(types, field.payload_field()?.as_str(), setting)
 }
 
 /// A field that a setting names.

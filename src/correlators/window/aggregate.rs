@@ -35,7 +35,7 @@ pub enum AggregateSettings {
 
 impl AggregateSettings {
     /// What it is called in a spec.
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Count => "count",
             Self::Sum(_) => "sum",
