@@ -6,13 +6,14 @@ mod purge;
 mod replay;
 mod show;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use engine::dead_letter::{Entry, Filter, Letters, Replaying, count, read};
 use engine::engine::Engine;
-use engine::problem::{Problem, Problems};
+use engine::problem::{Problem, Problems, did_you_mean};
 use engine::registry::built_in;
 
 use super::pipeline::ReadArguments;
@@ -88,6 +89,14 @@ impl FilterArguments {
         let (stage, category, id) = (stage.clone(), category.clone(), id.clone());
         Filter { stage, category, id, before: None }
     }
+
+    /// `--stage a --id b`
+    fn as_written(&self) -> String {
+        let Self { stage, category, id } = self;
+        let given = [("--stage", stage), ("--category", category), ("--id", id)];
+        let given = given.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        given.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl QueueArguments {
@@ -139,6 +148,37 @@ fn tell_broken(path: &Path, line: u64, wrong: &str) {
 fn unreadable(path: &Path, error: &io::Error) -> CommandError {
     let message = format!("cannot read the dead-letter file `{}`: {error}", path.display());
     Problem::error(message).into()
+}
+
+/// Says why there is nothing to do: there are no letters, or none of them fits.
+fn tell_none(queues: &[PathBuf], filter: &FilterArguments) -> Result<(), CommandError> {
+    let (mut letters, mut stages) = (0_usize, BTreeSet::new());
+    for queue in queues {
+        for entry in read(queue).map_err(|error| unreadable(queue, &error))? {
+            let Ok(letter) = entry.map_err(|error| unreadable(queue, &error))?.letter else {
+                continue;
+            };
+            letters += 1;
+            stages.insert(letter.stage);
+        }
+    }
+    if letters == 0 {
+        terminal::note("no dead letters");
+        return Ok(());
+    }
+    let asked = filter.as_written();
+    let problem = Problem::warning(format!("none of {letters} dead letters fits `{asked}`"));
+    let stage = filter.stage.as_deref().filter(|stage| !stages.contains(*stage));
+    let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
+    let problem = match stage {
+        Some(stage) => problem.help(match did_you_mean(stage, stages.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("there are letters of `{}`", stages.join("`, `")),
+        }),
+        None => problem,
+    };
+    terminal::report(&problem.into());
+    Ok(())
 }
 
 /// Calls `see` with each letter that fits, and tells of lines that are none. Stops when it says so.

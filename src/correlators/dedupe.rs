@@ -1,5 +1,7 @@
 //! `type: dedupe`: drops what was there before.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use super::keys::{self, KeyFields, KeySettings};
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key, Timestamp};
 use crate::problem::Problems;
-use crate::script::{KeptKey, KeyedState, StateKey};
+use crate::script::{KeptKey, KeyedState, Premises, StateKey};
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
 
@@ -113,6 +115,17 @@ impl Correlator for Dedupe {
 
     fn drain(&mut self, _: Timestamp, _: &mut Output) -> u64 {
         0
+    }
+
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(BTreeSet::new())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let types = premises.types_of(&self.on);
+        let mut problems = Problems(premises.misspelt(&self.on));
+        problems.extend(self.key.unknown(types.as_ref(), "/key", premises));
+        problems
     }
 
     fn state(&self) -> State {

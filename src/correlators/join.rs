@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -16,7 +16,7 @@ use super::side::{Pick, PickSettings, Row, Select};
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key, Timestamp};
 use crate::problem::{Problem, Problems};
-use crate::script::{StateKey, TimerId, Timers};
+use crate::script::{Premises, StateKey, TimerId, Timers};
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
 
@@ -385,6 +385,15 @@ impl Correlator for Join {
     fn drain(&mut self, _: Timestamp, _: &mut Output) -> u64 {
         let waiting = self.waiting.values().flatten().flatten();
         waiting.filter(|waiting| waiting.cause.is_some() && !waiting.is_matched).count() as u64
+    }
+
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        let types = [self.emit, self.emit_unmatched].map(|name| name.as_str().to_owned());
+        Some(self.select.names().chain(types).collect())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        self.select.misfits(&self.picks, premises)
     }
 
     fn state(&self) -> State {

@@ -1,13 +1,28 @@
 //! `key:` of a correlator: what it remembers things per.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::emit::Links;
 use crate::component::BuildContext;
 use crate::event::{Event, FieldPath, Key, Text, Value};
-use crate::problem::Problem;
-use crate::script::{KeyPart, StateKey};
+use crate::problem::{Problem, did_you_mean};
+use crate::script::{KeyPart, Premises, StateKey};
+
+/// The keys of the envelope, to suggest from.
+const ENVELOPE: [&str; 9] = [
+    "event_type",
+    "trace_id",
+    "ingest_timestamp",
+    "schema_version",
+    "source",
+    "correlation_id",
+    "partition_key",
+    "session_id",
+    "parent_event_id",
+];
 
 /// One field, or several.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +60,12 @@ impl KeyFields {
             KeySettings::One(path) => std::slice::from_ref(path),
             KeySettings::Many(paths) => paths,
         };
-        Self(paths.iter().filter_map(|path| field(path, pointer, cx, problems)).collect())
+        let is_list = matches!(settings, KeySettings::Many(_));
+        let mut read = |(place, path): (usize, &String)| {
+            let pointer = if is_list { format!("{pointer}/{place}") } else { pointer.to_owned() };
+            field(path, &pointer, cx, problems)
+        };
+        Self(paths.iter().enumerate().filter_map(&mut read).collect())
     }
 
     /// The key of an event. A field that it does not have is null.
@@ -57,6 +77,21 @@ impl KeyFields {
                 StateKey::Many(many.iter().map(|path| KeyPart::from(&path.value(event))).collect())
             }
         }
+    }
+
+    /// The fields at `setting` that no event of these types, or any, has.
+    pub(super) fn unknown(
+        &self,
+        types: Option<&BTreeSet<String>>,
+        setting: &str,
+        premises: &Premises<'_>,
+    ) -> Vec<Problem> {
+        let fields = self.0.iter().enumerate();
+        fields
+            .filter_map(|(place, field)| {
+                unknown(field, types, &format!("{setting}/{place}"), premises)
+            })
+            .collect()
     }
 
     /// How many fields there are.
@@ -128,6 +163,16 @@ fn text_of(part: &KeyPart) -> String {
     }
 }
 
+/// What is wrong with a field at `setting` where no event of these types, or any, has it.
+pub(super) fn unknown(
+    field: &FieldPath,
+    types: Option<&BTreeSet<String>>,
+    setting: &str,
+    premises: &Premises<'_>,
+) -> Option<Problem> {
+    premises.unknown_field(types, field.payload_field()?.as_str(), setting)
+}
+
 /// A field that a setting names.
 pub(super) fn field(
     path: &str,
@@ -135,7 +180,24 @@ pub(super) fn field(
     cx: &BuildContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<FieldPath> {
-    path.parse().map_err(|error: String| problems.push(cx.problem(pointer, error))).ok()
+    let wrong = |error: String| {
+        let problem = cx.problem(pointer, error);
+        problems.push(match meant(path) {
+            Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+            None => problem,
+        });
+    };
+    path.parse().map_err(wrong).ok()
+}
+
+/// The path that one is probably a slip of.
+fn meant(path: &str) -> Option<String> {
+    match path.split_once('.') {
+        Some((first, field)) => {
+            did_you_mean(first, ["payload"]).map(|payload| format!("{payload}.{field}"))
+        }
+        None => did_you_mean(path, ENVELOPE).map(str::to_owned),
+    }
 }
 
 /// The event types that a setting names.

@@ -151,6 +151,8 @@ struct Rule {
     /// What the script draws from, if it does.
     randomness: Option<Randomness>,
     payload_fields: Arc<PayloadFields>,
+    /// Functions that nobody calls and that were meant to be called, until that is told.
+    misnamed: Problems,
     states: KeyedState<Fields>,
     timers: Timers<Due>,
     /// The open timers of each key, by name.
@@ -189,6 +191,7 @@ impl Rule {
             fingerprint: script.fingerprint(),
             randomness: script.randomness(),
             payload_fields: script.payload_fields(),
+            misnamed: Problems(script.misnamed(&FUNCTIONS)),
             calls: Calls::new(script, &FUNCTIONS, false, settings.compile),
             states: KeyedState::new(settings.max_keys, settings.ttl.map(|ttl| ttl.0)),
             timers: Timers::new(settings.max_timers),

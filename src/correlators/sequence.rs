@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -16,7 +16,7 @@ use super::side::{Pick, PickSettings, Row, Select};
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key, Timestamp};
 use crate::problem::Problems;
-use crate::script::{StateKey, TimerId, Timers};
+use crate::script::{Premises, StateKey, TimerId, Timers};
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
 
@@ -277,6 +277,14 @@ impl Correlator for Sequences {
 
     fn drain(&mut self, _: Timestamp, _: &mut Output) -> u64 {
         self.under_way.values().filter(|progress| progress.cause.is_some()).count() as u64
+    }
+
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(self.select.names().chain([self.emit.as_str().to_owned()]).collect())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        self.select.misfits(self.steps.iter().chain(&self.absent), premises)
     }
 
     fn state(&self) -> State {

@@ -1,5 +1,7 @@
 //! What `join` and `sequence` share: which events they are about, and what they take over of them.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -8,8 +10,8 @@ use super::keys::{self, KeyFields, KeySettings};
 use crate::component::BuildContext;
 use crate::event::{Event, Exact, FieldPath, Fields, Key, Value};
 use crate::failure::Failure;
-use crate::problem::{Problem, did_you_mean};
-use crate::script::{Condition, StateKey};
+use crate::problem::{Problem, Problems, did_you_mean};
+use crate::script::{Condition, Premises, StateKey};
 
 /// Which events are meant: those of a type, those that a condition is true of, or both.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -29,6 +31,9 @@ pub(super) struct Pick {
     types: Vec<Key>,
     condition: Option<Condition>,
     key: KeyFields,
+    /// Where it stands in the settings, and where its key does.
+    pointer: String,
+    key_pointer: String,
 }
 
 impl Pick {
@@ -53,13 +58,35 @@ impl Pick {
                 .map_err(|found| problems.extend(found.0))
                 .ok()
         });
-        let key = match &settings.key {
-            Some(own) => KeyFields::read(own, &format!("{pointer}/key"), cx, problems),
+        let (key, key_pointer) = match &settings.key {
+            Some(own) => {
+                let pointer = format!("{pointer}/key");
+                (KeyFields::read(own, &pointer, cx, problems), pointer)
+            }
             // What is wrong with it is said once, where it stands.
-            None => KeyFields::read(key, "/key", cx, &mut Vec::new()),
+            None => (KeyFields::read(key, "/key", cx, &mut Vec::new()), "/key".to_owned()),
         };
         let types = keys::types(&settings.on, &format!("{pointer}/on"), cx, problems);
-        Self { types, condition, key }
+        Self { types, condition, key, pointer: pointer.to_owned(), key_pointer }
+    }
+
+    /// The types that it is for; none for all.
+    fn types(&self, premises: &Premises<'_>) -> Option<BTreeSet<String>> {
+        let by_condition = self.condition.as_ref().and_then(Condition::types);
+        match by_condition {
+            Some(types) if self.types.is_empty() => premises.types_of(types),
+            _ => premises.types_of(&self.types),
+        }
+    }
+
+    /// What of it does not fit the events that come.
+    fn misfits(&self, premises: &Premises<'_>) -> Vec<Problem> {
+        let mut problems = premises.misspelt_at(&format!("{}/on", self.pointer), &self.types);
+        let warnings = self.condition.iter().flat_map(|condition| &condition.warnings().0);
+        problems.extend(warnings.cloned());
+        let types = self.types(premises);
+        problems.extend(self.key.unknown(types.as_ref(), &self.key_pointer, premises));
+        problems
     }
 
     /// Whether an event is one of them.
@@ -122,6 +149,11 @@ impl Select {
                 continue;
             };
             let key = keys::interned(output, &pointer, cx, problems);
+            if field.is_empty() {
+                let problem = cx.problem(&pointer, format!("`{path}` is an event, and no field"));
+                problems.push(problem.help(format!("name one of it: `{name}.payload.FIELD`")));
+                continue;
+            }
             let field = keys::field(field, &pointer, cx, problems);
             if let (Some(key), Some(field)) = (key, field) {
                 select.outputs.push((key, side, select.paths[side].len()));
@@ -129,6 +161,37 @@ impl Select {
             }
         }
         select
+    }
+
+    /// The names of the fields that it gives.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.outputs.iter().map(|(output, ..)| output.as_str().to_owned())
+    }
+
+    /// What of the events that are picked and of what is taken over of them does not fit the events
+    /// that come: of each place, once. The picks are those of its names, and others behind them.
+    pub(super) fn misfits<'a>(
+        &self,
+        picks: impl IntoIterator<Item = &'a Pick>,
+        premises: &Premises<'_>,
+    ) -> Problems {
+        let picks: Vec<&Pick> = picks.into_iter().collect();
+        let mut found: Vec<Problem> =
+            picks.iter().flat_map(|pick| pick.misfits(premises)).collect();
+        for (output, side, place) in &self.outputs {
+            let types = picks[*side].types(premises);
+            let setting = format!("/select/{}", keys::escaped(output.as_str()));
+            let field = &self.paths[*side][*place];
+            found.extend(keys::unknown(field, types.as_ref(), &setting, premises));
+        }
+        // All picks may have the key of the stage.
+        let mut problems = Problems::default();
+        for problem in found {
+            if !problems.0.iter().any(|told| told.place == problem.place) {
+                problems.push(problem);
+            }
+        }
+        problems
     }
 
     /// What is taken over of an event.

@@ -5,6 +5,7 @@ mod aligned;
 mod session;
 mod teller;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -20,7 +21,7 @@ use super::keys::{self, KeyFields, KeySettings};
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Event, Key, Timestamp, Value};
 use crate::problem::{Problem, Problems};
-use crate::script::StateKey;
+use crate::script::{Premises, StateKey};
 use crate::spec::SpecDuration;
 use crate::stage::{Correlator, Failure, Output, Stage, State, StateError};
 
@@ -380,6 +381,17 @@ impl Correlator for Windows {
         }
         // Every open window was told as far as it got.
         0
+    }
+
+    fn adds(&self) -> Option<BTreeSet<String>> {
+        Some(self.rules.teller.adds())
+    }
+
+    fn try_out(&mut self, premises: &Premises<'_>) -> Problems {
+        let types = premises.types_of(&self.on);
+        let mut problems = Problems(premises.misspelt(&self.on));
+        problems.extend(self.rules.teller.unknown_fields(types.as_ref(), premises));
+        problems
     }
 
     fn state(&self) -> State {

@@ -52,6 +52,14 @@ impl FieldPath {
         }
     }
 
+    /// The field of the payload that it leads to, or into; none for a key of the envelope.
+    pub fn payload_field(&self) -> Option<Key> {
+        match &self.0 {
+            Place::Payload(names) => names.first().copied(),
+            _ => None,
+        }
+    }
+
     /// Whether it is the envelope's `partition_key`.
     pub fn is_partition_key(&self) -> bool {
         self.0 == Place::PartitionKey

@@ -1,5 +1,6 @@
 //! Script text to a checked AST; what is wrong with it is reported at once, at its places.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rhai::{AST, Engine, OptimizationLevel, ParseError, ParseErrorType, Position, Scope, Stmt};
@@ -131,6 +132,29 @@ impl Script {
     /// Whether the script has a function of that name.
     pub fn has(&self, function: &str) -> bool {
         self.ast.iter_functions().any(|found| found.name == function)
+    }
+
+    /// Functions of the script that nothing calls, and that are likely slips of those a component
+    /// would call and the script does not have.
+    pub fn misnamed(&self, functions: &[Function]) -> Vec<Problem> {
+        let text = &self.excerpt.text;
+        let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+        for word in text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')) {
+            *words.entry(word).or_default() += 1;
+        }
+        // A name that stands there once is only defined.
+        let alone = self.ast.iter_functions().map(|found| found.name);
+        let alone = alone.filter(|name| words.get(name) == Some(&1));
+        let missing = functions.iter().filter(|function| !self.has(function.name));
+        let missing: Vec<&str> = missing.map(|function| function.name).collect();
+        alone
+            .filter_map(|name| {
+                let meant = did_you_mean(name, missing.iter().copied())?;
+                let problem = Problem::warning(format!("`{name}` is never called"));
+                let place = function_place(&self.excerpt, name);
+                Some(problem.at(place).help(format!("did you mean `{meant}`?")))
+            })
+            .collect()
     }
 
     /// Where it calls a function or method of that name, if it does.
@@ -309,14 +333,17 @@ fn check_functions(
 
 /// The name in `fn name(`.
 pub(super) fn function_place(excerpt: &Excerpt, name: &str) -> Option<Place> {
-    excerpt.text.lines().enumerate().find_map(|(line, text)| {
-        let (before, after) = text.split_once("fn ")?;
+    let lines = excerpt.text.lines().enumerate();
+    let mut definitions = lines.flat_map(|(line, text)| {
+        text.match_indices("fn ").map(move |(at, found)| (line, text.split_at(at + found.len())))
+    });
+    definitions.find_map(|(line, (before, after))| {
         let at = after.trim_start();
         let rest = at.strip_prefix(name)?.trim_start();
         if !rest.starts_with('(') {
             return None;
         }
-        let column = before.chars().count() + 3 + (after.len() - at.len());
+        let column = before.chars().count() + (after.len() - at.len());
         Some(excerpt.place(line + 1, column + 1, name.chars().count()))
     })
 }
@@ -350,10 +377,10 @@ pub(super) fn place(excerpt: &Excerpt, position: Position, length: usize) -> Pla
 
 /// A message of the interpreter as ours are: lowercase, backticks.
 pub(super) fn in_our_words(message: &str) -> String {
-    let mut letters = message.chars();
+    let quoted = message.replace('\'', "`");
+    let mut letters = quoted.chars();
     let first = letters.next().map(|first| first.to_ascii_lowercase());
-    let rest = letters.as_str().replace('\'', "`");
-    first.into_iter().collect::<String>() + rest.trim_end_matches('.')
+    first.into_iter().collect::<String>() + letters.as_str().trim_end_matches('.')
 }
 
 #[cfg(test)]
@@ -429,6 +456,8 @@ mod tests {
             assert!(compile(&text).is_err(), "{call}");
         }
         assert!(compile("import \"x\" as y; fn on_event(event, state, out) { }").is_err());
+        let import = "fn on_event(event, state, out) { import \"x\" as y; }";
+        assert!(problems(import)[0].contains("`import`"), "{:?}", problems(import));
         assert_eq!(
             problems("let x = 1;\nfn on_event(event, state, out) { }"),
             [

@@ -31,7 +31,11 @@ pub(super) fn close_field(types: &[EventType], name: &str) -> Option<&'static st
 }
 
 /// `receipt_created` has no field `totl`: an error with the remedy where it is misspelt.
-pub(super) fn unknown_field(types: &[EventType], name: &str, place: Place) -> Problem {
+pub(super) fn unknown_field(
+    types: &[EventType],
+    name: &str,
+    place: impl Into<Option<Place>>,
+) -> Problem {
     let verb = if types.len() == 1 { "has" } else { "have" };
     let message = format!("{} {verb} no field `{name}`", names(types));
     match close_field(types, name) {

@@ -6,11 +6,10 @@ use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::check::{alone, walk};
 use super::compile::{Function, place};
-use super::contract::{
-    close_field, has_field, known_types, names, payload_field, unknown_field, whole_field,
-};
-use super::{Premises, fuse};
-use crate::problem::{Excerpt, Problem, Severity};
+use super::contract::{has_field, payload_field, whole_field};
+use super::premises::types_or_all;
+use super::{Premises, fuse, premises};
+use crate::problem::{Excerpt, Problem};
 use crate::retail::EventType;
 
 /// How many problems of one script are reported.
@@ -124,8 +123,7 @@ impl PayloadFields {
         self.reads.iter().any(is_more)
     }
 
-    /// Reports fields that are read and that no event of the types has that the script is for. It
-    /// is an error where the name is a slip and nobody else can have added such a field.
+    /// Reports fields that are read and that no event of the types has that the script is for.
     pub(super) fn check(
         &self,
         excerpt: &Excerpt,
@@ -133,45 +131,15 @@ impl PayloadFields {
         premises: &Premises<'_>,
     ) -> Vec<Problem> {
         let is_pinned = types.is_some();
-        let types = match types {
-            Some(names) => known_types(names).unwrap_or_default(),
-            None => EventType::ALL.to_vec(),
-        };
-        if types.is_empty() {
-            return Vec::new();
-        }
-        let is_unknown = |read: &&Read| {
-            let Read { name, .. } = read;
-            !types.iter().any(|known| has_field(*known, name))
-                && !self.written.contains(name)
-                && !premises.added.contains(name)
-        };
+        let types = types_or_all(types);
         let problem = |read: &Read| {
             let place = place(excerpt, read.position, read.name.chars().count());
-            match (close_field(&types, &read.name), premises.is_closed) {
-                (Some(_), is_closed) if is_pinned => {
-                    let problem = unknown_field(&types, &read.name, place);
-                    let severity = if is_closed { Severity::Error } else { Severity::Warning };
-                    Some(Problem { severity, ..problem })
-                }
-                (Some(close), true) => Some(
-                    Problem::warning(format!("no event has a field `{}`", read.name))
-                        .at(place)
-                        .help(format!("did you mean `{close}`?")),
-                ),
-                (None, true) if is_pinned && !read.is_optional => Some(
-                    Problem::warning(format!(
-                        "{} never has a field `{}`",
-                        names(&types),
-                        read.name
-                    ))
-                    .at(place)
-                    .help("no other stage adds it, so it is always `()`"),
-                ),
-                _ => None,
-            }
+            let read =
+                premises::Read { name: &read.name, is_pinned, is_optional: read.is_optional };
+            premises.absent_field(&types, &read, Some(place))
         };
-        self.reads.iter().filter(is_unknown).filter_map(problem).take(PROBLEMS_MAX).collect()
+        let reads = self.reads.iter().filter(|read| !self.written.contains(&read.name));
+        reads.filter_map(problem).take(PROBLEMS_MAX).collect()
     }
 }
 

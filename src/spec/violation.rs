@@ -171,7 +171,10 @@ impl Teller<'_> {
         if of_this_tag.is_empty() {
             return self.unknown_tag(error, &of_this_shape);
         }
-        let meant = of_this_tag.into_iter().min_by_key(|errors| errors.len());
+        // The keys that are there say which one was meant, before those that are not.
+        let meant = of_this_tag
+            .into_iter()
+            .min_by_key(|errors| (errors.iter().map(unknown_keys).sum::<usize>(), errors.len()));
         meant.into_iter().flat_map(|errors| errors.iter()).for_each(|error| self.tell(error));
     }
 
@@ -239,6 +242,16 @@ fn rules_out(error: &ValidationError<'_>, here: &str) -> bool {
         Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. } | Kind::Pattern { .. }
     );
     by_shape && error.instance_path().as_str() == here
+}
+
+/// How many keys an error calls unknown.
+fn unknown_keys(error: &ValidationError<'_>) -> usize {
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            unexpected.len()
+        }
+        _ => 0,
+    }
 }
 
 /// Whether an error says that a key has not the value that marks a branch.

@@ -8,7 +8,7 @@ use super::input::misspelt;
 use crate::plan::Plan;
 use crate::problem::{Problem, Problems, did_you_mean};
 use crate::script::Condition;
-use crate::spec::{Checker, Document, Expectation, ExpectedCount, ExpectedEvent};
+use crate::spec::{Checker, CountBounds, Document, Expectation, ExpectedCount, ExpectedEvent};
 
 /// The keys of an expectation that is no list.
 const KEYS: [&str; 8] = ["where", "events", "exact", "count", "all", "any", "none", "snapshot"];
@@ -131,6 +131,13 @@ impl Compiler {
     fn mapping(&mut self, pointer: &str, expectation: Expectation) -> Checks {
         let Expectation { r#where, events, exact, count, all, any, none, snapshot } = expectation;
         let mut checks = Checks { count, ..Checks::default() };
+        if let Some(ExpectedCount::Between(CountBounds { min, max: Some(max) })) = count
+            && min > max
+        {
+            let problem = Problem::error(format!("no number is at least {min} and at most {max}"));
+            let place = self.document.place(&format!("{pointer}/count"));
+            self.problems.push(problem.at(place).help("`min` is at most `max`"));
+        }
         let says_nothing = events.is_none()
             && exact.is_none()
             && count.is_none()

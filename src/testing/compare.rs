@@ -164,8 +164,8 @@ fn closest(
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.found {
-            Some(value) => write!(f, "`{}` is `{}`", self.name, plain(value)),
-            None => write!(f, "`{}` is not there", self.name),
+            Some(value) => write!(f, "`{}` is `{}`", harmless(&self.name), plain(value)),
+            None => write!(f, "`{}` is not there", harmless(&self.name)),
         }
     }
 }
@@ -176,11 +176,12 @@ impl Misfit {
             None => "nothing".to_owned(),
             Some(value) => format!("`{}`", plain(value)),
         };
+        let name = harmless(&self.name);
         if self.is_extra {
-            let message = format!("event {event} of `{stage}` has a field `{}`", self.name);
+            let message = format!("event {event} of `{stage}` has a field `{name}`");
             return Problem::error(message).label(format!("not here; it is {found}"));
         }
-        Problem::error(format!("`{}` of event {event} of `{stage}` is not as expected", self.name))
+        Problem::error(format!("`{name}` of event {event} of `{stage}` is not as expected"))
             .label(format!("found {found}"))
     }
 }
@@ -201,7 +202,7 @@ pub(super) fn misfits(pattern: &Value, event: &Value, now: Timestamp, exact: boo
             "after" => {
                 let after = wanted.as_str().and_then(|text| text.parse::<SpecDuration>().ok());
                 if after.map(|after| now + after.0) != time {
-                    let found = time.map(|time| SpecDuration(time.since(now)).to_string().into());
+                    let found = time.map(|time| after_now(time, now).into());
                     misfits.push(Misfit::of("/after", "after", found));
                 }
             }
@@ -275,6 +276,12 @@ pub(super) fn as_value(event: &Event) -> Value {
     serde_json::to_value(event).unwrap_or_default()
 }
 
+/// The time since `now`, with its sign: `5m`, or `-5m` for what was before.
+fn after_now(time: Timestamp, now: Timestamp) -> String {
+    let sign = if time < now { "-" } else { "" };
+    format!("{sign}{}", SpecDuration(time.since(now).max(now.since(time))))
+}
+
 /// An event on one line: its type, its payload, and when it happens.
 pub(super) fn short(event: &Event, now: Timestamp) -> String {
     let value = as_value(event);
@@ -296,9 +303,22 @@ fn plain(value: &Value) -> String {
 
 fn cut(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", harmless(&text[..end])),
+        None => harmless(text),
     }
+}
+
+/// A text of an event, for a terminal: it cannot move the cursor or change colours.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
 }
 
 fn order_of(events: &[Event]) -> String {
@@ -361,6 +381,30 @@ mod tests {
         let payload = json!({ "a": 1, "b": 2 });
         assert_eq!(misfit_names(&json!({ "payload": { "a": 1 } }), &payload, true), ["payload.b"]);
         assert_eq!(misfit_names(&json!({ "event_type": "sale" }), &payload, true), [""; 0]);
+    }
+
+    #[test]
+    fn a_time_before_now_has_its_sign() {
+        let event = json!({ "ingest_timestamp": "2023-12-31T23:55:00.000Z" });
+        let now = "2024-01-01T00:00:00Z".parse().unwrap();
+        let found = misfits(&json!({ "after": "5m" }), &event, now, false);
+        assert_eq!(found[0].to_string(), "`after` is `-5m`");
+    }
+
+    #[test]
+    fn control_characters_of_an_event_do_not_reach_the_terminal() {
+        let payload = json!({ "a": "red \u{1b}[31m\u{9b}2J", "b\u{1b}": 1 });
+        let event = json!({ "payload": payload });
+        let now = "2024-01-01T00:00:00Z".parse().unwrap();
+        let pattern = json!({ "payload": { "a": "x" } });
+        let said: Vec<String> = misfits(&pattern, &event, now, true)
+            .iter()
+            .map(|misfit| misfit.problem("out", 1))
+            .map(|problem| format!("{} {}", problem.message, problem.label.unwrap_or_default()))
+            .collect();
+        assert!(said[0].contains(r"red \u{1b}[31m\u{9b}2J"), "{said:?}");
+        assert!(said[1].contains(r"`payload.b\u{1b}`"), "{said:?}");
+        assert!(!said.concat().contains(['\u{1b}', '\u{9b}']), "{said:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Snapshots;
 use super::cases::{Case, Watch};
 use super::checks::Quantifier;
-use super::compare::{compare, short};
+use super::compare::{compare, harmless, short};
 use super::observer::{COMPARED_MAX, Judged, Seen as Observed};
 use super::run::{DELIVERY_TIMEOUT, Seen};
 use super::snapshot::hold;
@@ -55,7 +55,7 @@ impl Judge<'_> {
             self.problems.push(Problem::error(format!("the run failed: {error}")).at(name.clone()));
         }
         for (stage, failure) in &seen.failed.rules {
-            let message = format!("`{stage}` failed: {}", failure.reason);
+            let message = format!("`{stage}` failed: {}", harmless(&failure.reason));
             self.problems.push(Problem::error(message).at(name.clone()));
         }
         if !seen.ended {
@@ -132,7 +132,8 @@ impl Judge<'_> {
         let at = |key: &str| self.document.place(&format!("{pointer}/{key}"));
         let now = self.case.now;
         if let Some((event, failure)) = &seen.failure {
-            let message = format!("`where` fails on an event of `{stage}`: {}", failure.reason);
+            let message =
+                format!("`where` fails on an event of `{stage}`: {}", harmless(&failure.reason));
             let problem = Problem::error(message).at(at("where"));
             self.problems.push(problem.note(short(event, now)));
         }
@@ -200,8 +201,10 @@ fn predicate_problem(
     now: crate::event::Timestamp,
 ) -> Option<Problem> {
     if let Some((number, event, failure)) = &judged.failure {
-        let message =
-            format!("the predicate fails on event {number} of `{stage}`: {}", failure.reason);
+        let message = format!(
+            "the predicate fails on event {number} of `{stage}`: {}",
+            harmless(&failure.reason)
+        );
         return Some(Problem::error(message).note(short(event, now)));
     }
     let quantifier = judged.quantifier();
@@ -260,7 +263,8 @@ fn shown(letter: &CollectedLetter) -> String {
     } else {
         String::new()
     };
-    format!("`{}`: {}: {}{times}", letter.stage, letter.failure.category, letter.failure.reason)
+    let reason = harmless(&letter.failure.reason);
+    format!("`{}`: {}: {reason}{times}", letter.stage, letter.failure.category)
 }
 
 fn with_letters(problem: Problem, letters: &[CollectedLetter]) -> Problem {

@@ -10,7 +10,7 @@ use engine::event::Event;
 use engine::kind::Kind;
 use serde_json::{Value, json};
 
-use super::{FilterArguments, QueueArguments, each_letter, pipeline};
+use super::{FilterArguments, QueueArguments, each_letter, pipeline, tell_none};
 use crate::cli::{CommandResult, Exit, terminal};
 
 /// Which dead letters to turn into tests.
@@ -21,14 +21,15 @@ Examples:
   engine dlq export-test shop.yaml --stage high_value --limit 3 >> shop.yaml
 
 Each test lets its event enter at the stage that failed, and expects that it fails as it did: it
-passes until the rule is mended. Say then what has to come out instead. The last example goes for a
-spec that ends with `tests:`.")]
+passes until the rule is mended. Say then what has to come out instead. What a correlator failed on may
+have needed events before it, which the test has to be given. The last example goes for a spec that ends
+with `tests:`.")]
 pub(super) struct DlqExportTestArguments {
     #[command(flatten)]
     queue: QueueArguments,
     #[command(flatten)]
     filter: FilterArguments,
-    /// The pipeline, where PATH is a dead-letter file: tells sinks from other stages
+    /// The pipeline, where PATH is a dead-letter file: tells what kinds its stages are of
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
     /// How many to turn into tests at most
@@ -43,7 +44,7 @@ pub(super) fn export_test(arguments: &DlqExportTestArguments) -> CommandResult {
         Some(path) => Some(pipeline(path, &arguments.queue.read)?),
         None => own,
     };
-    let (mut left, mut without_event) = (arguments.limit, 0);
+    let (mut left, mut without_event, mut of_correlators) = (arguments.limit, 0, 0);
     let mut ended = Ok(Exit::Done);
     for queue in &queues {
         each_letter(queue, &filter, |entry| {
@@ -56,7 +57,9 @@ pub(super) fn export_test(arguments: &DlqExportTestArguments) -> CommandResult {
                 return true;
             };
             left -= 1;
-            ended = terminal::data(&test(&letter, event, is_sink(engine.as_ref(), &letter.stage)));
+            let kind = kind_of(engine.as_ref(), &letter.stage);
+            of_correlators += usize::from(kind == Some(Kind::Correlator));
+            ended = terminal::data(&test(&letter, event, kind));
             ended.is_ok()
         })?;
     }
@@ -65,19 +68,25 @@ pub(super) fn export_test(arguments: &DlqExportTestArguments) -> CommandResult {
             "note: {without_event} left out: input that is no event enters at no stage"
         ));
     }
-    if left == arguments.limit {
-        terminal::note("no dead letters");
+    if of_correlators > 0 {
+        terminal::note(&format!(
+            "note: {of_correlators} of correlators, whose failures may depend on events before: \
+             where such a test fails, put them into its `input`"
+        ));
+    }
+    if left == arguments.limit && without_event == 0 && left > 0 {
+        tell_none(&queues, &arguments.filter)?;
     }
     ended
 }
 
-fn is_sink(engine: Option<&Engine>, name: &str) -> bool {
-    let stages = engine.map(|engine| engine.plan().stages.iter()).into_iter().flatten();
-    stages.into_iter().any(|stage| stage.name == name && stage.kind == Kind::Sink)
+fn kind_of(engine: Option<&Engine>, name: &str) -> Option<Kind> {
+    let mut stages = engine.map(|engine| engine.plan().stages.iter()).into_iter().flatten();
+    stages.find(|stage| stage.name == name).map(|stage| stage.kind)
 }
 
 /// An item of `tests:`.
-fn test(letter: &Letter, event: &Event, is_sink: bool) -> String {
+fn test(letter: &Letter, event: &Event, kind: Option<Kind>) -> String {
     let Letter { stage, category, reason, .. } = letter;
     let name = format!("{} {} in {stage}", event.event_type, event.trace_id);
     let mut text = format!("  - name: {}\n    at: {}\n    input:\n", quoted(&name), quoted(stage));
@@ -87,7 +96,13 @@ fn test(letter: &Letter, event: &Event, is_sink: bool) -> String {
         let lead = if place == 0 { "-" } else { " " };
         let _ = writeln!(text, "      {lead} {key}: {value}");
     }
-    if is_sink {
+    if kind == Some(Kind::Correlator) {
+        text.push_str(
+            "    # A correlator may have failed because of events before this one: where the test does\n    \
+             # not pass as it stands, put them in front of it.\n",
+        );
+    }
+    if kind == Some(Kind::Sink) {
         // The sink of a test takes everything, so what failed outside cannot fail here.
         let _ = writeln!(text, "    # The receiver said ({category}): {}", one_line(reason));
         let expected = json!({ "event_type": event.event_type, "payload": event.payload });

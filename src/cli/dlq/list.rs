@@ -7,7 +7,7 @@ use engine::dead_letter::Letter;
 use engine::event::Timestamp;
 use serde_json::{Value, json};
 
-use super::{FilterArguments, QueueArguments, each_letter};
+use super::{FilterArguments, QueueArguments, each_letter, tell_none};
 use crate::cli::list::plain_table;
 use crate::cli::{CommandResult, terminal};
 
@@ -84,7 +84,7 @@ pub(super) fn list(arguments: &DlqListArguments) -> CommandResult {
     match arguments.format {
         DlqListFormat::Json => terminal::data(&format!("{:#}", as_json(&groups))),
         DlqListFormat::Text if groups.is_empty() => {
-            terminal::note("no dead letters");
+            tell_none(&queues, &arguments.filter)?;
             terminal::data("")
         }
         DlqListFormat::Text => terminal::data(&as_table(&groups)),

@@ -35,6 +35,8 @@ impl Rule {
         trial.of_calls(ON_END.name, ends);
         let mut problems = trial.into_problems();
         problems.extend(premises.misspelt(&self.on));
+        problems.extend(self.key.unknown(types.as_ref(), "/key", premises));
+        problems.append(std::mem::take(&mut self.misnamed));
         problems
     }
 

@@ -34,6 +34,18 @@ pub enum AggregateSettings {
 }
 
 impl AggregateSettings {
+    /// What it is called in a spec.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum(_) => "sum",
+            Self::Avg(_) => "avg",
+            Self::Min(_) => "min",
+            Self::Max(_) => "max",
+            Self::Distinct(_) => "distinct",
+        }
+    }
+
     /// The field that it is about.
     pub(super) fn path(&self) -> Option<&str> {
         match self {
@@ -77,8 +89,8 @@ impl Aggregate {
         if takes {
             return Ok(value);
         }
-        let (output, found) = (self.output, value.type_name());
-        Err(failure(format!("`{field}` is {found}, of which there is no `{output}`")))
+        let (what, found) = (self.what.name(), value.type_name());
+        Err(failure(format!("`{field}` is {found}, of which there is no `{what}`")))
     }
 
     /// An accumulator without values.

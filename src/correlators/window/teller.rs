@@ -1,13 +1,16 @@
 //! A window's contents, and how its result is told.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::{Accumulator, Aggregate};
 use super::{Added, STEP};
 use crate::correlators::emit::Emitter;
-use crate::correlators::keys::{KeyFields, value_of};
+use crate::correlators::keys::{self, KeyFields, value_of};
 use crate::event::{Event, Fields, Key, Timestamp, TooManyNames, TraceIds, Value};
-use crate::script::StateKey;
+use crate::problem::Problem;
+use crate::script::{Premises, StateKey};
 use crate::stage::{Failure, Output, StateError};
 
 /// The fields of a result beside its key and its aggregates.
@@ -87,6 +90,30 @@ impl Teller {
             has_revisions,
             emitter,
         })
+    }
+
+    /// The names of its results: their type, and their fields.
+    pub(super) fn adds(&self) -> BTreeSet<String> {
+        let outputs = self.aggregates.iter().map(|aggregate| aggregate.output);
+        let names = [self.event_type].into_iter().chain(self.names);
+        let names = names.chain(self.key_names.iter().copied()).chain(outputs);
+        names.map(|name| name.as_str().to_owned()).collect()
+    }
+
+    /// Fields of the key and of aggregates that no event of these types, or any, has.
+    pub(super) fn unknown_fields(
+        &self,
+        types: Option<&BTreeSet<String>>,
+        premises: &Premises<'_>,
+    ) -> Vec<Problem> {
+        let mut problems = self.key.unknown(types, "/key", premises);
+        for Aggregate { output, what, field } in &self.aggregates {
+            let Some(field) = field else { continue };
+            let output = keys::escaped(output.as_str());
+            let setting = format!("/aggregates/{output}/{}", what.name());
+            problems.extend(keys::unknown(field, types, &setting, premises));
+        }
+        problems
     }
 
     /// What an event brings to each aggregate.

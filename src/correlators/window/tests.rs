@@ -252,7 +252,7 @@ fn an_event_that_an_aggregate_cannot_take_fails_and_counts_nowhere() {
     let payload = json!({ "product_id": 7, "quantity": "two" });
     let mut run = run(MINUTES, &[event(0, "sale", &payload), sale(1, 7, 1)]);
     run.watermark(at(60));
-    assert_eq!(run.reasons(), ["`payload.quantity` is a string, of which there is no `units`"]);
+    assert_eq!(run.reasons(), ["`payload.quantity` is a string, of which there is no `sum`"]);
     assert!(run.said()[0].contains(r#""n":1,"units":1"#));
 }
 

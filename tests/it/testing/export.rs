@@ -50,6 +50,40 @@ fn input_that_is_no_event_is_left_out_with_a_word() {
                    \"spec_hash\":\"x\",\"first_time\":\"2024-11-29T10:00:00Z\",\
                    \"last_time\":\"2024-11-29T10:00:00Z\",\"origin\":\"a:1\",\"input\":\"{\"}\n";
     let exporting = Test::new(&["dlq", "export-test", "a.dead"]).file("a.dead", letters);
-    let ended = exporting.run().exits(0).says("1 left out").says("no dead letters");
+    let ended = exporting.run().exits(0).says("1 left out");
     assert_eq!(ended.stdout, "");
+    assert!(!ended.stderr.contains("no dead letters"), "there is one: {}", ended.stderr);
+}
+
+#[test]
+fn a_filter_that_no_letter_fits_is_told_from_no_letters() {
+    let run = |command: &[&str]| {
+        let letters = letter("halved", "script", REASON);
+        Test::new(command).file("a.dead", &letters).file("empty.dead", "").run().exits(0)
+    };
+    let ended = run(&["dlq", "export-test", "a.dead", "--stage", "halvd"]);
+    ended.says("none of 1 dead letters fits `--stage halvd`").says("did you mean `halved`?");
+    let ended = run(&["dlq", "export-test", "a.dead", "--stage", "nope", "--id", "x"]);
+    ended.says("fits `--stage nope --id x`").says("there are letters of `halved`");
+    let ended = run(&["dlq", "export-test", "a.dead", "--id", "nope"]);
+    ended.says("none of 1 dead letters fits `--id nope`");
+    run(&["dlq", "list", "a.dead", "--stage", "halvd"]).says("did you mean `halved`?");
+    run(&["dlq", "export-test", "empty.dead", "--stage", "halvd"]).says("no dead letters");
+}
+
+#[test]
+fn of_a_correlator_it_says_that_events_before_may_be_missing() {
+    let counting = SHOP.replace("enrichers:", "correlators:").replace(
+        "{ script: \"fn enrich(event) { event.payload.half = 100 / event.payload.n; }\" }",
+        "{ script: \"fn on_event(event, state, out) { state.n = event.payload.n; }\" }",
+    );
+    let letters = letter("halved", "script", REASON);
+    let exporting = Test::new(&["dlq", "export-test", "shop.yaml"]);
+    let exporting =
+        exporting.file("shop.yaml", &counting).file("dead_letters/shop.ndjson", &letters);
+    let ended = exporting.run().exits(0).says("1 of correlators");
+    let ended = ended.prints("# A correlator may have failed because of events before this one");
+    let pasted = format!("{counting}tests:\n{}", ended.stdout);
+    let test = Test::new(&["validate", "shop.yaml"]).file("shop.yaml", &pasted);
+    test.run().exits(0);
 }
