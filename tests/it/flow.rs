@@ -201,7 +201,7 @@ sinks: { out: { type: blackhole, inputs: [ticks] } }
 async fn a_run_that_fails_does_not_replace_the_good_file_of_the_last_one() {
     let pipeline = Pipeline::new(
         r#"
-clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 1000 }
+clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 50000 }
 sources: { stores: { type: retail_mix } }
 sinks:
   good: { type: file, inputs: [stores], with: { path: "{out}/good.ndjson", mode: replace } }
