@@ -30,8 +30,9 @@ mod values;
 mod weights;
 
 pub use call::Runner;
-pub use calls::{Calls, Given, GivenEvent, Returned, Tier};
+pub use calls::{Calls, Given, Returned, Tier};
 pub use compile::{Function, Script};
+pub use compiled::GivenEvent;
 pub use condition::Condition;
 pub use event::EventHandle;
 pub use figures::{Meter, RuleFigures, RuleTally};

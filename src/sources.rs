@@ -7,3 +7,4 @@ pub mod http;
 mod records;
 pub mod retail;
 pub mod retail_mix;
+pub(crate) mod silent;

@@ -14,8 +14,9 @@ use crate::event::{Batch, Event, Timestamp};
 use crate::event_hubs::partition_key::hash;
 use crate::kind::Kind;
 use crate::plan::{Plan, PlannedStage};
+use crate::sources::silent::Silent;
 use crate::spec::DeliverySettings;
-use crate::stage::{Feed, Outcome, Sink, Source, SourceContext, Stage, StageError, State};
+use crate::stage::{Outcome, Sink, Stage};
 
 /// The `type:` of the sinks that are measured, and of a source that cannot be simulated.
 const EVENT_HUBS: &str = "event_hubs";
@@ -70,7 +71,7 @@ impl Rehearsal {
             } else if plan.stages[place].kind == Kind::Sink {
                 build_with(&mut plan.stages[place], || Stage::Sink(Box::new(Measuring::default())));
             } else if is_unknown(&plan.stages[place]) {
-                build_with(&mut plan.stages[place], || Stage::Source(Box::new(Nothing)));
+                build_with(&mut plan.stages[place], || Stage::Source(Box::new(Silent)));
             }
         }
         put_batchers_before_sinks(&mut plan.stages);
@@ -202,30 +203,5 @@ impl Sink for Measuring {
     fn lane_key(&self, event: &Event) -> Option<u32> {
         let key = event.partition_key.as_ref().filter(|_| self.by_key)?;
         Some(key.with_str(hash).into())
-    }
-}
-
-/// In place of a source from which nothing is known: it ends at once.
-struct Nothing;
-
-#[async_trait]
-impl Source for Nothing {
-    async fn open(
-        self: Box<Self>,
-        _: SourceContext,
-        _: Option<&State>,
-    ) -> Result<Box<dyn Feed>, StageError> {
-        Ok(self)
-    }
-}
-
-#[async_trait]
-impl Feed for Nothing {
-    async fn next(&mut self) -> Result<Option<Batch>, StageError> {
-        Ok(None)
-    }
-
-    fn state(&self) -> State {
-        State::none()
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rhai::Dynamic;
 
 use super::compile::{Function, Script};
-use super::compiled::{Compiled, Frame, Scratch, Subject};
+use super::compiled::{Compiled, Frame, GivenEvent, Scratch};
 use super::values::to_rhai;
 use super::{
     Command, EventHandle, Meter, Mishap, OutputHandle, PayloadFields, Premises, Randomness,
@@ -72,16 +72,6 @@ pub struct Given<'a> {
     pub timer: Option<&'a str>,
     /// The state of the key.
     pub state: Option<&'a mut Fields>,
-}
-
-/// The event of a call.
-pub enum GivenEvent<'a> {
-    /// There is none.
-    Nothing,
-    /// The script looks at it.
-    Seen(&'a Event),
-    /// The script may change it.
-    Changed(&'a mut Event),
 }
 
 /// What a function returned.
@@ -254,11 +244,7 @@ impl Called {
     fn run_compiled(&mut self, given: &mut Given<'_>, scratch: &mut Scratch) -> Option<Value> {
         let compiled = self.compiled.as_mut()?;
         compiled.prepare(scratch, given.timer.map(|name| Value::Text(name.into())));
-        let event = match &mut given.event {
-            GivenEvent::Nothing => Subject::Nothing,
-            GivenEvent::Seen(event) => Subject::Seen(event),
-            GivenEvent::Changed(event) => Subject::Changed(event),
-        };
+        let event = given.event.lend();
         compiled.run(&mut Frame { event, state: given.state.as_deref_mut(), scratch })
     }
 

@@ -27,7 +27,8 @@ use self::frame::{Flow, Step, Test};
 use self::lower::{Binding, Lowering};
 use crate::event::Value;
 
-pub(super) use self::frame::{Frame, Scratch, Subject};
+pub use self::frame::GivenEvent;
+pub(super) use self::frame::{Frame, Scratch};
 pub(super) use self::lower::{Reason, Source};
 
 /// Whether compiled rules can call a function of the engine with so many arguments.
@@ -75,9 +76,7 @@ impl Compiled {
 
     /// Makes room for its variables; the first of them is a parameter that is a value.
     pub(super) fn prepare(&self, scratch: &mut Scratch, parameter: Option<Value>) {
-        if scratch.slots.len() < self.slots {
-            scratch.slots.resize(self.slots, Value::Null);
-        }
+        scratch.make_room(self.slots);
         if let Some(parameter) = parameter {
             scratch.slots[0] = parameter;
         }
@@ -113,9 +112,7 @@ impl CompiledTest {
         event: &crate::event::Event,
         scratch: &mut Scratch,
     ) -> Option<bool> {
-        if scratch.slots.len() < self.slots {
-            scratch.slots.resize(self.slots, Value::Null);
-        }
-        (self.test)(&mut Frame { event: Subject::Seen(event), state: None, scratch })
+        scratch.make_room(self.slots);
+        (self.test)(&mut Frame { event: GivenEvent::Seen(event), state: None, scratch })
     }
 }

@@ -101,11 +101,6 @@ impl OutputHandle {
         commands.append(&mut self.lock().commands);
     }
 
-    /// Forgets what the last call asked for.
-    pub fn discard(&self) {
-        self.lock().commands.clear();
-    }
-
     fn lock(&self) -> MutexGuard<'_, Cell> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

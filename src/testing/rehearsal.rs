@@ -11,8 +11,9 @@ use super::observer::Observer;
 use crate::event::{Batch, Event};
 use crate::kind::Kind;
 use crate::plan::{Plan, PlannedStage};
+use crate::sources::silent::Silent;
 use crate::spec::BufferType;
-use crate::stage::{Feed, Outcome, Sink, Source, SourceContext, Stage, StageError, State};
+use crate::stage::{Outcome, Sink, Stage};
 
 /// The observers of a test, by their stages' names.
 pub(super) type Observers = HashMap<String, Arc<Observer>>;
@@ -81,30 +82,5 @@ impl Sink for Fake {
 
     fn lane_key(&self, event: &Event) -> Option<u32> {
         self.real.lane_key(event)
-    }
-}
-
-/// In place of a source that is not the input: it ends at once.
-struct Silent;
-
-#[async_trait]
-impl Source for Silent {
-    async fn open(
-        self: Box<Self>,
-        _: SourceContext,
-        _: Option<&State>,
-    ) -> Result<Box<dyn Feed>, StageError> {
-        Ok(self)
-    }
-}
-
-#[async_trait]
-impl Feed for Silent {
-    async fn next(&mut self) -> Result<Option<Batch>, StageError> {
-        Ok(None)
-    }
-
-    fn state(&self) -> State {
-        State::none()
     }
 }

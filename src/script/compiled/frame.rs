@@ -24,18 +24,29 @@ pub(super) type Flow = std::ops::ControlFlow<Value, Value>;
 pub(super) static NULL: Value = Value::Null;
 
 /// The event of a call.
-pub(in crate::script) enum Subject<'a> {
+pub enum GivenEvent<'a> {
     /// There is none: a timer, the end.
     Nothing,
-    /// It is looked at.
+    /// The script looks at it.
     Seen(&'a Event),
-    /// It may be changed.
+    /// The script may change it.
     Changed(&'a mut Event),
+}
+
+impl GivenEvent<'_> {
+    /// The same event, lent.
+    pub(in crate::script) fn lend(&mut self) -> GivenEvent<'_> {
+        match self {
+            Self::Nothing => GivenEvent::Nothing,
+            Self::Seen(event) => GivenEvent::Seen(event),
+            Self::Changed(event) => GivenEvent::Changed(event),
+        }
+    }
 }
 
 /// What a call works on.
 pub(in crate::script) struct Frame<'a> {
-    pub(in crate::script) event: Subject<'a>,
+    pub(in crate::script) event: GivenEvent<'a>,
     pub(in crate::script) state: Option<&'a mut Fields>,
     pub(in crate::script) scratch: &'a mut Scratch,
 }
@@ -53,20 +64,29 @@ pub(in crate::script) struct Scratch {
     pub(in crate::script) commands: Vec<Command>,
 }
 
+impl Scratch {
+    /// Makes room for so many variables.
+    pub(super) fn make_room(&mut self, slots: usize) {
+        if self.slots.len() < slots {
+            self.slots.resize(slots, Value::Null);
+        }
+    }
+}
+
 impl Frame<'_> {
     pub(super) fn event(&self) -> Option<&Event> {
         match &self.event {
-            Subject::Nothing => None,
-            Subject::Seen(event) => Some(event),
-            Subject::Changed(event) => Some(event),
+            GivenEvent::Nothing => None,
+            GivenEvent::Seen(event) => Some(event),
+            GivenEvent::Changed(event) => Some(event),
         }
     }
 
     /// The event with the list of its changes.
     pub(super) fn event_mut(&mut self) -> Option<(&mut Event, &mut EventChanges)> {
         match &mut self.event {
-            Subject::Changed(event) => Some((event, &mut self.scratch.event)),
-            Subject::Nothing | Subject::Seen(_) => None,
+            GivenEvent::Changed(event) => Some((event, &mut self.scratch.event)),
+            GivenEvent::Nothing | GivenEvent::Seen(_) => None,
         }
     }
 
