@@ -27,6 +27,8 @@ pub mod sources;
 pub mod stage;
 pub mod state;
 
+pub mod plugin;
+
 pub mod registry;
 
 pub mod plan;
