@@ -23,6 +23,7 @@ mod http_sink;
 mod http_source;
 mod invariants;
 mod kills;
+mod loading;
 mod outage;
 mod peer;
 mod pipelines;
