@@ -172,6 +172,8 @@ typedef struct ep_host {
   void (*complete)(ep_ctx *, uint64_t token, const ep_outcome *); /* exactly once for each EP_PENDING */
   void (*wake)(ep_ctx *);                   /* a source that said EP_AGAIN has something now */
   void (*next_tick)(ep_ctx *, int64_t ms);  /* correlator: `tick` at this event time; EP_NO_TICK: none */
+  int64_t (*now)(ep_ctx *); /* source: event time now, in milliseconds since 1970; at full speed it stands
+                               at the beginning. Events that are given ahead of it wait for their time. */
 } ep_host;
 
 /* ---- what a plugin offers -------------------------------------------------------------------- */

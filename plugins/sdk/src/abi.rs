@@ -247,6 +247,7 @@ mirror! {
         complete: Option<unsafe extern "C" fn(*mut Ctx, u64, *const Outcome)>,
         wake: Option<unsafe extern "C" fn(*mut Ctx)>,
         next_tick: Option<unsafe extern "C" fn(*mut Ctx, i64)>,
+        now: Option<unsafe extern "C" fn(*mut Ctx) -> i64>,
     }
 }
 
@@ -314,7 +315,7 @@ const _: () = {
     assert!(size_of::<Value>() == 24);
     assert!(size_of::<Refusal>() == 32);
     assert!(size_of::<Outcome>() == 48);
-    assert!(size_of::<Host>() == 248);
+    assert!(size_of::<Host>() == 256);
     assert!(size_of::<Plugin>() == 200);
     assert!(size_of::<State1>() == 24);
     assert!(size_of::<Module>() == 48);

@@ -113,6 +113,12 @@ impl Engine {
         self.host.wake();
     }
 
+    /// Event time now, for a source, in milliseconds since 1970. At full speed it stands at the
+    /// beginning. Events that are given ahead of it wait for their time.
+    pub fn now_ms(&self) -> i64 {
+        self.host.now()
+    }
+
     /// A correlator wants a tick at this event time (milliseconds since 1970), in place of the one
     /// that it asked for before; none takes that back.
     pub fn next_tick(&self, ms: Option<i64>) {

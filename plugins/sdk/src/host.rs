@@ -52,6 +52,9 @@ pub trait Context: Send + Sync {
 
     /// A correlator wants a tick at this event time, or none.
     fn next_tick(&self, ms: Option<i64>);
+
+    /// Event time now, for a source; in milliseconds since 1970.
+    fn now(&self) -> i64;
 }
 
 /// A batch as an instance sees it for the length of a call. What it cannot do, it refuses.

@@ -83,6 +83,10 @@ impl Host {
         call!(self, next_tick(self.context, ms.unwrap_or(abi::NO_TICK)));
     }
 
+    pub(crate) fn now(&self) -> i64 {
+        call!(self, now(self.context)).unwrap_or(0)
+    }
+
     pub(crate) fn complete(&self, token: u64, outcome: &Outcome) {
         let wait = u32::try_from(outcome.retry_after.as_millis()).unwrap_or(u32::MAX);
         let refusals: Vec<_> = outcome

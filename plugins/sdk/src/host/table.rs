@@ -485,6 +485,10 @@ unsafe extern "C" fn next_tick(context: *mut Ctx, ms: i64) {
     with(context, |shared| shared.context.next_tick(at));
 }
 
+unsafe extern "C" fn now(context: *mut Ctx) -> i64 {
+    with(context, |shared| shared.context.now()).unwrap_or(0)
+}
+
 static NAME: OnceLock<(&str, &str)> = OnceLock::new();
 
 /// Says what the host calls itself, and its version; heard before the first instance is made.
@@ -529,6 +533,7 @@ pub(super) fn host() -> &'static abi::Host {
             complete: Some(complete),
             wake: Some(wake),
             next_tick: Some(next_tick),
+            now: Some(now),
         }
     })
 }

@@ -80,6 +80,10 @@ impl Context for Notes {
     fn wake(&self) {}
 
     fn next_tick(&self, _: Option<i64>) {}
+
+    fn now(&self) -> i64 {
+        0
+    }
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
