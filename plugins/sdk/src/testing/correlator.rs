@@ -66,7 +66,7 @@ pub struct Seen {
 /// # Ok::<(), testing::Failed>(())
 /// ```
 pub fn correlator<T: Correlator>(settings: Value) -> Result<TestCorrelator, Failed> {
-    Running::new(boundary::correlator::<T>("0.0.0"), &settings, None, false).map(TestCorrelator)
+    Running::new(boundary::correlator::<T>("0.0.0"), settings, None, false).map(TestCorrelator)
 }
 
 /// Creates a correlator that goes on from what another one [saved](TestCorrelator::save), and
@@ -76,7 +76,7 @@ pub fn restored_correlator<T: Correlator>(
     state: &Value,
 ) -> Result<TestCorrelator, Failed> {
     let plugin = boundary::correlator::<T>("0.0.0");
-    Running::new(plugin, &settings, Some(state), false).map(TestCorrelator)
+    Running::new(plugin, settings, Some(state), false).map(TestCorrelator)
 }
 
 impl TestCorrelator {

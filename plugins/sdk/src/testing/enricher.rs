@@ -71,7 +71,7 @@ impl Fate {
 /// # Ok::<(), testing::Failed>(())
 /// ```
 pub fn enricher<T: Enricher>(settings: Value) -> Result<TestEnricher, Failed> {
-    Running::new(boundary::enricher::<T>("0.0.0"), &settings, None, true).map(TestEnricher)
+    Running::new(boundary::enricher::<T>("0.0.0"), settings, None, true).map(TestEnricher)
 }
 
 impl TestEnricher {

@@ -12,7 +12,7 @@ use crate::abi;
 use crate::host::{BadArgument, Lent};
 use crate::value::Value;
 
-/// The time of an event that has none: 2026-01-05T09:00:00Z, in milliseconds since 1970.
+/// The time of an event that has none, and the time now for a source: 2026-01-05T09:00:00Z, in milliseconds since 1970.
 pub const START_MS: i64 = 1_767_603_600_000;
 
 /// The keys of an envelope, in the order in which the engine writes them.

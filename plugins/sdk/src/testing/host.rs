@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::PATIENCE_SECONDS;
-use super::event::{Tree, key_of};
+use super::event::{START_MS, Tree, key_of};
 use crate::abi;
 use crate::host::Context;
 use crate::outcome::{Level, MetricKind, Outcome};
@@ -203,5 +203,9 @@ impl Context for TestHost {
 
     fn next_tick(&self, ms: Option<i64>) {
         self.said().next_tick = ms;
+    }
+
+    fn now(&self) -> i64 {
+        START_MS
     }
 }

@@ -24,14 +24,15 @@ impl Running {
     /// Creates an instance, restores what another one remembered, and starts it.
     pub(super) fn new(
         plugin: Exported,
-        settings: &Value,
+        settings: Value,
         state: Option<&Value>,
         is_renewed: bool,
     ) -> Result<Self, Failed> {
-        let descriptor = exported(plugin).map_err(|refused| failed(Fault::Config, refused))?;
-        let host = Arc::new(TestHost::new(settings.clone()));
-        let settings = settings.to_string();
-        let mut running = Self { descriptor, settings, instance: None, is_renewed, host };
+        let descriptor =
+            exported(plugin).map_err(|refused| failed(Fault::Config, refused.to_string()))?;
+        let text = settings.to_string();
+        let host = Arc::new(TestHost::new(settings));
+        let mut running = Self { descriptor, settings: text, instance: None, is_renewed, host };
         running.make(state)?;
         Ok(running)
     }
@@ -70,7 +71,7 @@ impl Running {
         let saved = self.call(|instance| instance.save())?;
         let json = saved
             .ok_or_else(|| failed(Fault::Config, "`REMEMBERS` is false: there is no `save`"))?;
-        serde_json::from_str(&json).map_err(|error| failed(Fault::Panic, error))
+        serde_json::from_str(&json).map_err(|error| failed(Fault::Panic, error.to_string()))
     }
 
     /// Asks it to stop, from any thread; does nothing once it is destroyed.
@@ -96,8 +97,8 @@ impl Running {
     }
 }
 
-pub(super) fn failed(fault: Fault, reason: impl ToString) -> Failed {
-    Failed { fault, reason: reason.to_string() }
+pub(super) fn failed(fault: Fault, reason: impl Into<String>) -> Failed {
+    Failed { fault, reason: reason.into() }
 }
 
 /// What every plugin under test has.

@@ -50,7 +50,7 @@ common!(TestSink);
 /// # Ok::<(), testing::Failed>(())
 /// ```
 pub fn sink<T: Sink>(settings: Value) -> Result<TestSink, Failed> {
-    Running::new(boundary::sink::<T>("0.0.0"), &settings, None, true).map(TestSink)
+    Running::new(boundary::sink::<T>("0.0.0"), settings, None, true).map(TestSink)
 }
 
 impl TestSink {
@@ -84,7 +84,7 @@ impl TestSink {
 
     /// Has it finish what is half done, as at the end of a run that went well.
     pub fn flush(&mut self) -> Result<Outcome, Failed> {
-        let token = self.pending(|sink, token| sink.flush(token))?;
+        let token = self.pending(Instance::flush)?;
         self.answer(token)
     }
 

@@ -69,12 +69,12 @@ pub struct Polled {
 /// # Ok::<(), testing::Failed>(())
 /// ```
 pub fn source<T: Source>(settings: Value) -> Result<TestSource, Failed> {
-    Running::new(boundary::source::<T>("0.0.0"), &settings, None, false).map(TestSource)
+    Running::new(boundary::source::<T>("0.0.0"), settings, None, false).map(TestSource)
 }
 
 /// Creates a source that goes on from where another one [was](TestSource::save), and starts it.
 pub fn restored_source<T: Source>(settings: Value, state: &Value) -> Result<TestSource, Failed> {
-    Running::new(boundary::source::<T>("0.0.0"), &settings, Some(state), false).map(TestSource)
+    Running::new(boundary::source::<T>("0.0.0"), settings, Some(state), false).map(TestSource)
 }
 
 impl TestSource {

@@ -144,7 +144,7 @@ impl Source for Obeys {
                 )?;
                 assert!(out.push_json("{}").is_err(), "an event without a type");
                 assert!(out.push_json(r#"{"event_type":"x","y":1}"#).is_err(), "no such key");
-                out.watermark(START_MS);
+                out.watermark(self.engine.now_ms());
                 Ok(Poll::Ready(1))
             }
             2 => {
