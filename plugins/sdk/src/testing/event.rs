@@ -333,7 +333,9 @@ impl Lent for Batch {
         };
         let mut event = complete(Map::new().into(), time_ms, &self.host).ok()?;
         if let Some(parent) = parent {
-            INHERITED.iter().for_each(|key| event[key] = parent[key].clone());
+            for key in INHERITED {
+                event[key] = parent[key].clone();
+            }
             event["parent_event_id"] = parent["trace_id"].clone();
         }
         self.rows.push((Tree::new(event), Fate::Kept(())));
