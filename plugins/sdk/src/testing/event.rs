@@ -201,6 +201,9 @@ impl Path {
         let (last, above) = self.names.split_last().ok_or(BadArgument)?;
         let value = match (self.names[0].as_str(), value) {
             (TIME, Value::Time(ms)) => Some(text_of_time(ms).into()),
+            (TIME, Value::Str(text)) => {
+                Some(text_of_time(time_of_text(text).ok_or(BadArgument)?).into())
+            }
             ("payload", value) => json_of(value)?,
             (TIME, _) => return Err(BadArgument),
             (_, Value::Str(text)) => Some(text.into()),
@@ -208,19 +211,17 @@ impl Path {
             _ => return Err(BadArgument),
         };
         tree.texts.take();
+        let Some(value) = value else {
+            let parent = above.iter().try_fold(&mut tree.json, |json, name| json.get_mut(name));
+            parent.and_then(Json::as_object_mut).map(|fields| fields.shift_remove(last));
+            return Ok(());
+        };
         let mut object = &mut tree.json;
         for name in above {
             let fields = object.as_object_mut().ok_or(BadArgument)?;
-            if value.is_none() && !fields.contains_key(name) {
-                return Ok(());
-            }
             object = fields.entry(name.clone()).or_insert_with(|| Map::new().into());
         }
-        let fields = object.as_object_mut().ok_or(BadArgument)?;
-        match value {
-            Some(value) => fields.insert(last.clone(), value),
-            None => fields.shift_remove(last),
-        };
+        object.as_object_mut().ok_or(BadArgument)?.insert(last.clone(), value);
         Ok(())
     }
 }

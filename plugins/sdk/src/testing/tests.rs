@@ -28,6 +28,7 @@ struct Obeys {
     start: String,
     order: Key,
     value: Key,
+    inside: Key,
     deep: Key,
     time: Key,
     link: Key,
@@ -47,6 +48,7 @@ impl Plugin for Obeys {
             start: settings.start,
             order: engine.key("payload.do")?,
             value: engine.key("payload.value")?,
+            inside: engine.key("payload.value.x")?,
             deep: engine.key("payload.a.b")?,
             time: engine.key("ingest_timestamp")?,
             link: engine.key("session_id")?,
@@ -75,9 +77,12 @@ impl Enricher for Obeys {
                 "link" => assert!(rows.set(row, self.link, "S1")),
                 "deep" => assert!(rows.set(row, self.deep, 1.5)),
                 "misuse" => {
-                    assert!(!rows.set(row, self.time, "noon"), "a time is no text");
+                    assert!(!rows.set(row, self.time, "noon"), "no instant");
+                    assert!(rows.set(row, self.time, "2026-01-05T10:00:00+01:00"), "an instant");
                     assert!(!rows.set(row, self.link, 1), "a link is a text");
                     assert!(!rows.set(row, self.value, Value::Json("[1,")), "half a list");
+                    assert!(!rows.set(row, self.inside, 1), "a list has no fields");
+                    assert!(rows.remove(row, self.inside), "there is nothing to take out");
                     assert!(!rows.set(row, self.value, f64::NAN), "JSON has no such number");
                     assert!(!rows.set(rows.len(), self.value, 1), "there is no such row");
                 }
