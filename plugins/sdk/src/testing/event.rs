@@ -249,8 +249,8 @@ pub(super) enum Access {
     Observed,
     /// A correlator derives events, at this time where they have no cause.
     Derived(i64),
-    /// A source makes events.
-    Made,
+    /// A source makes events, up to so many.
+    Made(usize),
     /// A sink reads and keeps.
     Written,
 }
@@ -284,11 +284,16 @@ impl Batch {
         self.rows.into_iter().map(|(tree, _)| tree.json).collect()
     }
 
-    /// A row that is neither dropped nor failed.
-    fn open(&mut self, row: usize, access: &[Access]) -> Result<&mut Fate<()>, BadArgument> {
+    /// Says what becomes of a row; the last word counts, but what failed stays failed for a
+    /// correlator.
+    fn judge(&mut self, row: usize, verdict: Fate<()>) -> Result<(), BadArgument> {
         let (_, fate) = self.rows.get_mut(row).ok_or(BadArgument)?;
-        let may = access.contains(&self.access) && *fate == Fate::Kept(());
-        may.then_some(fate).ok_or(BadArgument)
+        match self.access {
+            Access::Observed if matches!(fate, Fate::Failed(_)) && verdict == Fate::Dropped => {}
+            Access::Rows | Access::Observed => *fate = verdict,
+            _ => return Err(BadArgument),
+        }
+        Ok(())
     }
 }
 
@@ -316,20 +321,18 @@ impl Lent for Batch {
     }
 
     fn drop_row(&mut self, row: usize) -> Result<(), BadArgument> {
-        *self.open(row, &[Access::Rows, Access::Observed])? = Fate::Dropped;
-        Ok(())
+        self.judge(row, Fate::Dropped)
     }
 
     fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
-        *self.open(row, &[Access::Rows, Access::Observed])? = Fate::Failed(reason.to_owned());
-        Ok(())
+        self.judge(row, Fate::Failed(reason.to_owned()))
     }
 
     fn push_row(&mut self, parent: Option<&dyn Any>) -> Option<usize> {
         let parent = parent.and_then(|parent| parent.downcast_ref::<Json>());
         let time_ms = match (self.access, parent) {
             (Access::Derived(now_ms), _) => now_ms,
-            (Access::Made, None) => START_MS,
+            (Access::Made(most), None) if self.rows.len() < most => START_MS,
             _ => return None,
         };
         let mut event = complete(Map::new().into(), time_ms, &self.host).ok()?;
@@ -345,7 +348,8 @@ impl Lent for Batch {
 
     fn push_json(&mut self, json: &str) -> Result<(), BadArgument> {
         let event: Json = serde_json::from_str(json).map_err(|_| BadArgument)?;
-        if self.access != Access::Made || event.get("event_type").is_none() {
+        let has_room = matches!(self.access, Access::Made(most) if self.rows.len() < most);
+        if !has_room || event.get("event_type").is_none() {
             return Err(BadArgument);
         }
         let event = complete(event, START_MS, &self.host).map_err(|_| BadArgument)?;
@@ -354,10 +358,10 @@ impl Lent for Batch {
     }
 
     fn watermark(&mut self, ms: i64) -> Result<(), BadArgument> {
-        if self.access != Access::Made {
+        if !matches!(self.access, Access::Made(_)) {
             return Err(BadArgument);
         }
-        self.watermark_ms = Some(ms);
+        self.watermark_ms = self.watermark_ms.max(Some(ms));
         Ok(())
     }
 

@@ -87,7 +87,7 @@ impl TestSource {
     /// not survive, the run has failed.
     pub fn poll_for(&mut self, max: usize, timeout: Duration) -> Result<Polled, Failed> {
         let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-        let mut out = Batch::new(Access::Made, &self.0.host, Vec::new());
+        let mut out = Batch::new(Access::Made(max), &self.0.host, Vec::new());
         let polled = self.0.call(|source| source.poll(&mut out, max, timeout_ms))?;
         let poll = match polled {
             host::Polled::Ready(place) => Poll::Ready(place),

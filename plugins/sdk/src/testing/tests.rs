@@ -73,6 +73,10 @@ impl Enricher for Obeys {
                 "fail" => rows.fail(row, "told to"),
                 "retry" => return Err(Error::retry("told to")),
                 "panic" => panic!("told to"),
+                "drop and fail" => {
+                    rows.drop_row(row);
+                    rows.fail(row, "after all");
+                }
                 "move" => assert!(rows.set(row, self.time, Value::Time(START_MS + 1500))),
                 "link" => assert!(rows.set(row, self.link, "S1")),
                 "deep" => assert!(rows.set(row, self.deep, 1.5)),
@@ -149,6 +153,11 @@ impl Source for Obeys {
                 )?;
                 assert!(out.push_json("{}").is_err(), "an event without a type");
                 assert!(out.push_json(r#"{"event_type":"x","y":1}"#).is_err(), "no such key");
+                while out.len() < max {
+                    out.push("more");
+                }
+                let row = out.push("too many");
+                assert!(!out.set(row, self.value, 1), "there is no such row");
                 out.watermark(self.engine.now_ms());
                 Ok(Poll::Ready(1))
             }
@@ -210,11 +219,13 @@ fn order(order: &str) -> Json {
 #[test]
 fn an_enricher_says_what_became_of_each_event() -> Result<(), Failed> {
     let mut obeys = enricher::<Obeys>(json!({}))?;
-    let orders = ["drop", "fail", "move", "link", "deep", "misuse", "describe", "remove"];
+    let orders =
+        ["drop", "fail", "drop and fail", "move", "link", "deep", "misuse", "describe", "remove"];
     let fates = obeys.enrich(orders.map(order))?;
     assert_eq!(fates[0], Fate::Dropped);
     assert_eq!(fates[1], Fate::Failed("told to".to_owned()));
-    let kept: Vec<_> = fates[2..].iter().map(|fate| fate.kept().unwrap()).collect();
+    assert_eq!(fates[2], Fate::Failed("after all".to_owned()), "the last word counts");
+    let kept: Vec<_> = fates[3..].iter().map(|fate| fate.kept().unwrap()).collect();
     assert_eq!(kept[0]["ingest_timestamp"], "2026-01-05T09:00:01.500Z");
     assert_eq!(kept[1]["session_id"], "S1");
     assert_eq!(kept[2]["payload"]["a"], json!({ "b": 1.5 }));
@@ -222,7 +233,7 @@ fn an_enricher_says_what_became_of_each_event() -> Result<(), Failed> {
     assert_eq!(kept[4]["payload"]["value"], r#"Json("[1,{\"x/y\":null}]")"#);
     assert_eq!(kept[5]["payload"], json!({ "do": "remove" }));
     let rows = obeys.host().metric("rows").unwrap();
-    assert_eq!((rows.count, rows.unit.as_str()), (8, "events"));
+    assert_eq!((rows.count, rows.unit.as_str()), (9, "events"));
     Ok(())
 }
 
@@ -336,7 +347,7 @@ fn a_source_gives_events_wakes_its_host_and_goes_on_where_it_was() -> Result<(),
     let mut obeys = source::<Obeys>(json!({}))?;
     let polled = obeys.poll_for(7, Duration::ZERO)?;
     assert_eq!((polled.poll, polled.watermark_ms), (Poll::Ready(1), Some(START_MS)));
-    assert_eq!(polled.events[0]["payload"]["value"], 7);
+    assert_eq!((&polled.events[0]["payload"]["value"], polled.events.len()), (&json!(7), 7));
     assert_eq!(polled.events[1]["ingest_timestamp"], "2026-01-05T10:00:00Z");
     obeys.ack(1)?;
     let state = obeys.save()?;
