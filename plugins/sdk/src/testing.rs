@@ -13,6 +13,7 @@
 //! engine-plugin = { path = "engine-plugin", features = ["testing"] }
 //! ```
 
+mod batch;
 mod correlator;
 mod enricher;
 mod event;

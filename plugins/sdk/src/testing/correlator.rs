@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::batch::{Access, Batch};
 use super::enricher::Fate;
-use super::event::{Access, Batch, START_MS, time_of};
+use super::event::{START_MS, time_of};
 use super::running::{Running, common, failed};
 use crate::boundary;
 use crate::host::{Failed, Fault, Instance, Lent};

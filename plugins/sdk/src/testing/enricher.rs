@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::event::{Access, Batch, START_MS};
+use super::batch::{Access, Batch};
+use super::event::START_MS;
 use super::running::{Running, common};
 use crate::boundary;
 use crate::host::{Failed, Lent};

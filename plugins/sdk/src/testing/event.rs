@@ -1,15 +1,13 @@
 //! Events as JSON trees: what they lack is filled in, and plugins read and change them by keys.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use serde_json::{Map, Value as Json};
 
-use super::enricher::Fate;
 use super::host::TestHost;
 use crate::abi;
-use crate::host::{BadArgument, Lent};
+use crate::host::BadArgument;
 use crate::value::Value;
 
 /// The time of an event that has none, and the time now for a source: 2026-01-05T09:00:00Z, in milliseconds since 1970.
@@ -30,7 +28,7 @@ const ENVELOPE: [&str; 10] = [
 ];
 
 /// What an event that another one caused has from it.
-const INHERITED: [&str; 6] =
+pub(super) const INHERITED: [&str; 6] =
     [TIME, "schema_version", "source", "correlation_id", "partition_key", "session_id"];
 
 const TIME: &str = "ingest_timestamp";
@@ -86,7 +84,7 @@ fn text_of_time(ms: i64) -> String {
 
 /// A JSON tree, and the texts of its lists and objects.
 pub(super) struct Tree {
-    json: Json,
+    pub(super) json: Json,
     /// By JSON pointer; made when one is asked for, forgotten with a change.
     texts: OnceLock<BTreeMap<String, String>>,
 }
@@ -143,7 +141,7 @@ fn below(pointer: &str, name: &str) -> String {
 }
 
 /// Where a key leads.
-struct Path {
+pub(super) struct Path {
     /// One key of the envelope, or `payload` and what is below it.
     names: Vec<String>,
     pointer: String,
@@ -176,14 +174,14 @@ pub(super) fn key_of(path: &str) -> Option<abi::Key> {
     Some(place as abi::Key + 1)
 }
 
-fn path_of(key: abi::Key) -> Option<&'static Path> {
+pub(super) fn path_of(key: abi::Key) -> Option<&'static Path> {
     let paths = PATHS.read().unwrap_or_else(PoisonError::into_inner);
     paths.get((key as usize).checked_sub(1)?).copied()
 }
 
 impl Path {
     /// What stands there. The engine's paths lead into objects, and not into lists.
-    fn get<'a>(&self, tree: &'a Tree) -> Value<'a> {
+    pub(super) fn get<'a>(&self, tree: &'a Tree) -> Value<'a> {
         let above = &self.names[..self.names.len() - 1];
         let parent = above.iter().try_fold(&tree.json, |json, name| json.as_object()?.get(name));
         match parent {
@@ -197,7 +195,7 @@ impl Path {
         }
     }
 
-    fn set(&self, tree: &mut Tree, value: Value<'_>) -> Result<(), BadArgument> {
+    pub(super) fn set(&self, tree: &mut Tree, value: Value<'_>) -> Result<(), BadArgument> {
         let (last, above) = self.names.split_last().ok_or(BadArgument)?;
         let value = match (self.names[0].as_str(), value) {
             (TIME, Value::Time(ms)) => Some(text_of_time(ms).into()),
@@ -238,142 +236,4 @@ fn json_of(value: Value<'_>) -> Result<Option<Json>, BadArgument> {
         Value::Json(text) => serde_json::from_str(text).map_err(|_| BadArgument)?,
         Value::Time(ms) => text_of_time(ms).into(),
     }))
-}
-
-/// What may be done with a batch.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    /// An enricher reads, changes, drops and fails.
-    Rows,
-    /// A correlator reads, drops and fails.
-    Observed,
-    /// A correlator derives events, at this time where they have no cause.
-    Derived(i64),
-    /// A source makes events, up to so many.
-    Made(usize),
-    /// A sink reads and keeps.
-    Written,
-}
-
-/// A batch of events, as it is lent to a plugin.
-pub(super) struct Batch {
-    access: Access,
-    host: Arc<TestHost>,
-    rows: Vec<(Tree, Fate<()>)>,
-    pub(super) watermark_ms: Option<i64>,
-}
-
-impl Batch {
-    /// A batch of complete events.
-    pub(super) fn new(access: Access, host: &Arc<TestHost>, events: Vec<Json>) -> Self {
-        let rows = events.into_iter().map(|event| (Tree::new(event), Fate::Kept(()))).collect();
-        Self { access, host: Arc::clone(host), rows, watermark_ms: None }
-    }
-
-    /// What became of each event.
-    pub(super) fn fates(self) -> Vec<Fate<Json>> {
-        let fates = self.rows.into_iter().map(|(tree, fate)| match fate {
-            Fate::Kept(()) => Fate::Kept(tree.json),
-            Fate::Dropped => Fate::Dropped,
-            Fate::Failed(reason) => Fate::Failed(reason),
-        });
-        fates.collect()
-    }
-
-    pub(super) fn events(self) -> Vec<Json> {
-        self.rows.into_iter().map(|(tree, _)| tree.json).collect()
-    }
-
-    /// Says what becomes of a row; the last word counts, but what failed stays failed for a
-    /// correlator.
-    fn judge(&mut self, row: usize, verdict: Fate<()>) -> Result<(), BadArgument> {
-        let (_, fate) = self.rows.get_mut(row).ok_or(BadArgument)?;
-        match self.access {
-            Access::Observed if matches!(fate, Fate::Failed(_)) && verdict == Fate::Dropped => {}
-            Access::Rows | Access::Observed => *fate = verdict,
-            _ => return Err(BadArgument),
-        }
-        Ok(())
-    }
-}
-
-impl Lent for Batch {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn get(&self, row: usize, key: abi::Key) -> Value<'_> {
-        let place = self.rows.get(row).zip(path_of(key));
-        place.map_or(Value::Absent, |((tree, _), path)| path.get(tree))
-    }
-
-    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
-        let (tree, _) = self.rows.get(row).ok_or(BadArgument)?;
-        serde_json::to_writer(to, &tree.json).map_err(|_| BadArgument)
-    }
-
-    fn set(&mut self, row: usize, key: abi::Key, value: Value<'_>) -> Result<(), BadArgument> {
-        if matches!(self.access, Access::Observed | Access::Written) {
-            return Err(BadArgument);
-        }
-        let (tree, _) = self.rows.get_mut(row).ok_or(BadArgument)?;
-        path_of(key).ok_or(BadArgument)?.set(tree, value)
-    }
-
-    fn drop_row(&mut self, row: usize) -> Result<(), BadArgument> {
-        self.judge(row, Fate::Dropped)
-    }
-
-    fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
-        self.judge(row, Fate::Failed(reason.to_owned()))
-    }
-
-    fn push_row(&mut self, parent: Option<&dyn Any>) -> Option<usize> {
-        let parent = parent.and_then(|parent| parent.downcast_ref::<Json>());
-        let time_ms = match (self.access, parent) {
-            (Access::Derived(now_ms), _) => now_ms,
-            (Access::Made(most), None) if self.rows.len() < most => START_MS,
-            _ => return None,
-        };
-        let mut event = complete(Map::new().into(), time_ms, &self.host).ok()?;
-        if let Some(parent) = parent {
-            for key in INHERITED {
-                event[key] = parent[key].clone();
-            }
-            event["parent_event_id"] = parent["trace_id"].clone();
-        }
-        self.rows.push((Tree::new(event), Fate::Kept(())));
-        Some(self.rows.len() - 1)
-    }
-
-    fn push_json(&mut self, json: &str) -> Result<(), BadArgument> {
-        let event: Json = serde_json::from_str(json).map_err(|_| BadArgument)?;
-        let has_room = matches!(self.access, Access::Made(most) if self.rows.len() < most);
-        if !has_room || event.get("event_type").is_none() {
-            return Err(BadArgument);
-        }
-        let event = complete(event, START_MS, &self.host).map_err(|_| BadArgument)?;
-        self.rows.push((Tree::new(event), Fate::Kept(())));
-        Ok(())
-    }
-
-    fn watermark(&mut self, ms: i64) -> Result<(), BadArgument> {
-        if !matches!(self.access, Access::Made(_)) {
-            return Err(BadArgument);
-        }
-        self.watermark_ms = self.watermark_ms.max(Some(ms));
-        Ok(())
-    }
-
-    fn event(&self, row: usize) -> Option<&dyn Any> {
-        self.rows.get(row).map(|(tree, _)| &tree.json as &dyn Any)
-    }
-
-    fn retain(&self) -> Option<Arc<dyn Lent + Send + Sync>> {
-        if self.access != Access::Written {
-            return None;
-        }
-        let events = self.rows.iter().map(|(tree, _)| tree.json.clone()).collect();
-        Some(Arc::new(Self::new(self.access, &self.host, events)))
-    }
 }

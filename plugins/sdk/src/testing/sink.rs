@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::PATIENCE_SECONDS;
-use super::event::{Access, Batch, START_MS};
+use super::batch::{Access, Batch};
+use super::event::START_MS;
 use super::running::{Running, common, failed};
 use crate::boundary;
 use crate::host::{Failed, Fault, Instance, Written};

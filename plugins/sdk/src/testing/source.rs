@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::event::{Access, Batch};
+use super::batch::{Access, Batch};
 use super::running::{Running, common};
 use crate::boundary;
 use crate::host::{self, Failed};

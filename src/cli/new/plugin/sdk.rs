@@ -30,6 +30,7 @@ pub(super) const FILES: &[(&str, &str)] = carried![
     "src/outcome.rs",
     "src/plugin.rs",
     "src/testing.rs",
+    "src/testing/batch.rs",
     "src/testing/correlator.rs",
     "src/testing/enricher.rs",
     "src/testing/event.rs",
