@@ -69,7 +69,7 @@ enum Command {
     Schema(schema::SchemaArguments),
     /// Draw the stages of a pipeline
     Graph(graph::GraphArguments),
-    /// Write a pipeline to begin with
+    /// Write a pipeline, or a plugin, to begin with
     New(new::NewArguments),
     /// Print a pipeline as it would run, with secrets masked
     Render(render::RenderArguments),
