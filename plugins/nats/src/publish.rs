@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error as _;
-use std::future::IntoFuture;
-use std::pin::Pin;
+use std::future::{IntoFuture, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::header::{HeaderMap, HeaderValue, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
@@ -17,7 +18,7 @@ use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
 use engine_plugin::{Engine, Error, Metric, Outcome, Refusal};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::connection::{Address, Connection, NoConnection};
 
@@ -46,6 +47,22 @@ struct Metrics {
     bytes: Metric,
     duplicates: Metric,
     connections: Metric,
+}
+
+/// What a batch adds to them.
+#[derive(Default)]
+struct Tally {
+    messages: usize,
+    bytes: usize,
+    duplicates: usize,
+}
+
+impl Metrics {
+    fn record(&self, tally: &Tally) {
+        self.messages.record(tally.messages as f64);
+        self.bytes.record(tally.bytes as f64);
+        self.duplicates.record(tally.duplicates as f64);
+    }
 }
 
 impl Publisher {
@@ -96,7 +113,7 @@ impl Publisher {
             publisher: self,
             connection: &connection,
             waiting: VecDeque::new(),
-            deadline: Instant::now() + self.ack_timeout,
+            tally: Tally::default(),
             end: None,
             homeless: Vec::new(),
             refusals: refused,
@@ -107,26 +124,29 @@ impl Publisher {
         batch.finish().await
     }
 
-    /// Waits for the client, but no longer than the connection lasts and the next answer may take.
+    /// Waits for the client, but no longer than the connection lasts and an answer may take.
     async fn in_time<T>(
         &self,
         connection: &Connection,
-        deadline: Instant,
         work: impl IntoFuture<Output = Result<T, PublishError>>,
     ) -> Result<T, Failed> {
-        let servers = || self.address.shown();
-        tokio::select! {
-            biased;
-            done = timeout_at(deadline, work.into_future()) => match done {
-                Ok(done) => done.map_err(failed),
-                Err(_) => {
-                    connection.give_up();
-                    let wait = self.ack_timeout.as_millis();
-                    Err(Failed::Later(format!("no answer from {} within {wait} ms", servers())))
-                }
-            },
-            why = connection.lost() => Err(Failed::Later(format!("{why}: {}", servers()))),
+        let mut work = pin!(work.into_future());
+        if let Some(done) = at_once(work.as_mut()).await {
+            return done.map_err(|error| failed(&error));
         }
+        let done = tokio::select! {
+            biased;
+            done = timeout(self.ack_timeout, work) => done,
+            why = connection.lost() => {
+                return Err(Failed::Later(format!("{why}: {}", self.address.shown())));
+            }
+        };
+        if let Ok(done) = done {
+            return done.map_err(|error| failed(&error));
+        }
+        connection.give_up();
+        let wait = self.ack_timeout.as_millis();
+        Err(Failed::Later(format!("no answer from {} within {wait} ms", self.address.shown())))
     }
 
     async fn why_unheard(&self, connection: &Connection, subject: &str) -> Error {
@@ -163,8 +183,7 @@ struct Sending<'a> {
     connection: &'a Connection,
     /// Sent and not answered, in order.
     waiting: VecDeque<Sent>,
-    /// When the next answer has to be there.
-    deadline: Instant,
+    tally: Tally,
     /// Why nothing more is sent: what is behind a message that may come later has to come later,
     /// too.
     end: Option<String>,
@@ -190,7 +209,7 @@ impl Sending<'_> {
         headers.insert("content-type", "application/json");
         let publish = PublishMessage::build().payload(body).headers(headers);
         let sent = self.connection.jetstream.send_publish(subject.clone(), publish);
-        match self.publisher.in_time(self.connection, self.deadline, sent).await {
+        match self.publisher.in_time(self.connection, sent).await {
             Ok(acknowledgement) => {
                 let acknowledgement = PublishAckFuture::into_future(acknowledgement);
                 self.waiting.push_back(Sent { row, subject, bytes, acknowledgement });
@@ -205,25 +224,19 @@ impl Sending<'_> {
         else {
             return;
         };
-        let answer = if let Some(reason) = &self.end {
+        let answer = match &self.end {
+            None => self.publisher.in_time(self.connection, acknowledgement).await,
             // It may be there already; there is no sense in waiting for it.
-            let there = timeout(Duration::ZERO, acknowledgement.as_mut()).await;
-            there.map_or_else(
-                |_| Err(Failed::Later(reason.clone())),
-                |answer| answer.map_err(failed),
-            )
-        } else {
-            self.publisher.in_time(self.connection, self.deadline, acknowledgement).await
+            Some(reason) => match at_once(acknowledgement.as_mut()).await {
+                Some(answer) => answer.map_err(|error| failed(&error)),
+                None => Err(Failed::Later(reason.clone())),
+            },
         };
         match answer {
             Ok(acknowledgement) => {
-                self.deadline = Instant::now() + self.publisher.ack_timeout;
-                let metrics = &self.publisher.metrics;
-                metrics.messages.increment();
-                metrics.bytes.record(bytes as f64);
-                if acknowledgement.duplicate {
-                    metrics.duplicates.increment();
-                }
+                self.tally.messages += 1;
+                self.tally.bytes += bytes;
+                self.tally.duplicates += usize::from(acknowledgement.duplicate);
             }
             Err(Failed::Unheard) => self.homeless.push((subject, row)),
             Err(error) => self.refuse(row, error),
@@ -246,6 +259,7 @@ impl Sending<'_> {
         while !self.waiting.is_empty() {
             self.settle_one().await;
         }
+        self.publisher.metrics.record(&self.tally);
         // Nobody answers for a subject that no stream has, and nobody does while a stream has no
         // leader; what streams there are tells them apart.
         let mut errors: BTreeMap<String, Error> = BTreeMap::new();
@@ -261,6 +275,15 @@ impl Sending<'_> {
     }
 }
 
+/// What is there already, without waiting for it and without asking the clock.
+async fn at_once<F: Future + ?Sized>(mut work: Pin<&mut F>) -> Option<F::Output> {
+    let polled = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    match polled {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
+}
+
 /// Why a message was not taken.
 enum Failed {
     Never(String),
@@ -269,7 +292,7 @@ enum Failed {
     Unheard,
 }
 
-fn failed(error: PublishError) -> Failed {
+fn failed(error: &PublishError) -> Failed {
     match error.kind() {
         PublishErrorKind::StreamNotFound => Failed::Unheard,
         PublishErrorKind::MaxPayloadExceeded => Failed::Never(error.to_string()),

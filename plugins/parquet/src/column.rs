@@ -68,6 +68,14 @@ impl Texts {
     }
 }
 
+impl<'a> Extend<Cell<'a>> for Texts {
+    fn extend<T: IntoIterator<Item = Cell<'a>>>(&mut self, cells: T) {
+        for cell in cells {
+            self.push(&cell.text());
+        }
+    }
+}
+
 /// A named column.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
@@ -149,16 +157,11 @@ impl Values {
         let mut texts = Texts::default();
         match self {
             Self::Open => {}
-            Self::Bool(values) => {
-                values.into_iter().for_each(|v| texts.push(&Cell::Bool(v).text()))
+            Self::Bool(values) => texts.extend(values.into_iter().map(Cell::Bool)),
+            Self::Int(values) | Self::Time(values) => {
+                texts.extend(values.into_iter().map(Cell::Int));
             }
-            Self::Int(values) => values.into_iter().for_each(|v| texts.push(&Cell::Int(v).text())),
-            Self::Double(values) => {
-                values.into_iter().for_each(|v| texts.push(&v.cell().text()));
-            }
-            Self::Time(values) => {
-                values.into_iter().for_each(|v| texts.push(&Cell::Time(v).text()))
-            }
+            Self::Double(values) => texts.extend(values.into_iter().map(Number::cell)),
             Self::Text(values) | Self::Json(values) => texts = values,
         }
         texts

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 /// A receipt with this number, in this store.
 fn receipt(number: usize, store: &str) -> Value {
-    event("receipt_created", number, json!({ "store_id": store, "total": 1.5 }))
+    event("receipt_created", number, &json!({ "store_id": store, "total": 1.5 }))
 }
 
-fn event(event_type: &str, number: usize, payload: Value) -> Value {
+fn event(event_type: &str, number: usize, payload: &Value) -> Value {
     json!({ "event_type": event_type, "trace_id": format!("TR_{number}"), "payload": payload })
 }
 

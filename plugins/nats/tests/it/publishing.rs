@@ -29,10 +29,10 @@ fn all_events_arrive_once_in_order_with_their_ids() {
         assert_eq!(message.content_type, "application/json");
         assert_eq!(message.event, receipt(number, "1"));
     }
-    assert_eq!(trial.metric("messages"), 300.0);
+    assert_eq!(trial.metric("messages"), 300);
     let bytes = stored.iter().map(|message| message.event.to_string().len()).sum::<usize>();
-    assert_eq!(trial.metric("bytes"), bytes as f64);
-    assert_eq!((trial.metric("connections"), trial.metric("duplicates")), (1.0, 0.0));
+    assert_eq!(trial.metric("bytes"), bytes as u64);
+    assert_eq!((trial.metric("connections"), trial.metric("duplicates")), (1, 0));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn what_is_sent_again_is_dropped_by_the_stream_and_delivered() {
     assert_eq!(trial.write(&receipts(0..10)), Outcome::delivered());
     assert_eq!(trial.write(&receipts(5..15)), Outcome::delivered());
     assert_eq!(server.client().ids("RETAIL"), ids(0..15));
-    assert_eq!(trial.metric("duplicates"), 5.0);
+    assert_eq!(trial.metric("duplicates"), 5);
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn subjects_come_from_events_and_no_value_makes_a_token_more() {
         receipt(1, "a.b c*d>e\u{0}\n$f"),
         receipt(2, ""),
         receipt(3, &long),
-        event("x", 4, json!({ "store_id": 7, "deep": { "er": 2.5 } })),
-        event("x", 5, json!({ "store_id": true, "deep": { "er": [1, 2] } })),
-        event("ä", 6, json!({ "store_id": null, "deep": 3 })),
+        event("x", 4, &json!({ "store_id": 7, "deep": { "er": 2.5 } })),
+        event("x", 5, &json!({ "store_id": true, "deep": { "er": [1, 2] } })),
+        event("ä", 6, &json!({ "store_id": null, "deep": 3 })),
     ]);
     assert_eq!(outcome, Outcome::delivered());
     let stored = server.client().stored("RETAIL");

@@ -36,9 +36,9 @@ fn an_event_whose_subject_no_stream_has_is_refused() {
     let mut trial = Trial::new::<Nats>(&existing(&server)).unwrap();
     let outcome = trial.write(&[
         receipt(0, "1"),
-        event("store_opened", 1, json!({})),
-        event("other", 2, json!({})),
-        event("store_opened", 3, json!({})),
+        event("store_opened", 1, &json!({})),
+        event("other", 2, &json!({})),
+        event("store_opened", 3, &json!({})),
         receipt(4, "1"),
     ]);
     let rejected = rejected(&outcome);
@@ -63,7 +63,7 @@ fn an_event_that_is_too_large_is_refused() {
         ..Config::default()
     });
     let mut trial = Trial::new::<Nats>(&existing(&server)).unwrap();
-    let large = |number, bytes: usize| event("note", number, json!({ "x": "x".repeat(bytes) }));
+    let large = |number, bytes: usize| event("note", number, &json!({ "x": "x".repeat(bytes) }));
     let outcome = trial.write(&[receipt(0, "1"), large(1, 4096), large(2, 1500), receipt(3, "1")]);
     let rejected = rejected(&outcome);
     assert_eq!(rejected.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [1, 2]);
@@ -104,7 +104,7 @@ fn an_event_that_can_be_no_message_is_refused() {
     let mut trial = Trial::new::<Nats>(&settings).unwrap();
     let mut broken = receipt(1, "1");
     broken["trace_id"] = json!("TR\r\nNats-Msg-Id: x");
-    let outcome = trial.write(&[receipt(0, "1"), broken, event(&"x".repeat(64), 2, json!({}))]);
+    let outcome = trial.write(&[receipt(0, "1"), broken, event(&"x".repeat(64), 2, &json!({}))]);
     let rejected = rejected(&outcome);
     assert_eq!(rejected[0], (1, "its `trace_id` has a line break in it"));
     assert!(rejected[1].1.starts_with("the subject has more than 2048 bytes: `retailxx"));

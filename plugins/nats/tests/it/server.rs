@@ -27,9 +27,9 @@ pub(crate) fn is_there() -> bool {
     })
 }
 
-/// A server with a folder for its streams. It is killed when it is dropped.
+/// A server with a folder for its streams.
 pub(crate) struct Server {
-    child: Child,
+    child: Killed,
     folder: tempfile::TempDir,
     config: String,
     pub(crate) port: u16,
@@ -44,7 +44,8 @@ impl Server {
     /// The same, with more in its configuration.
     pub(crate) fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let streams = format!("jetstream {{ store_dir: {:?} }}\n", folder.path().join("streams"));
+        let streams =
+            format!("jetstream {{ store_dir: \"{}\" }}\n", folder.path().join("streams").display());
         Self::plain(folder, &(streams + config))
     }
 
@@ -60,8 +61,8 @@ impl Server {
 
     /// Kills it, as a crash does.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// Starts it again, on the same port, with what was in its streams.
@@ -73,7 +74,7 @@ impl Server {
 
     /// Sends it a signal, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.child.0.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
@@ -89,23 +90,27 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// A program that is killed when it is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
     fn drop(&mut self) {
         // It may be killed already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
 /// Runs the program until it says that it is ready, and which port it has.
-fn run(folder: &tempfile::TempDir, config: &str, port: u16) -> (Child, u16) {
+fn run(folder: &tempfile::TempDir, config: &str, port: u16) -> (Killed, u16) {
     let port = if port == 0 { "-1".to_owned() } else { port.to_string() };
     let path = folder.path().join("server.conf");
     std::fs::write(&path, format!("listen: \"127.0.0.1:{port}\"\n{config}")).unwrap();
     let mut command = Command::new(PROGRAM);
     command.arg("-c").arg(&path).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut child = Killed(command.spawn().unwrap());
+    let stderr = child.0.stderr.take().unwrap();
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
     let (mut port, mut said) = (None, String::new());
     for line in lines.by_ref() {
         if let Some((_, address)) = line.split_once("Listening for client connections on ") {

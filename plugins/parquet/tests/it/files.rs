@@ -29,10 +29,10 @@ fn a_batch_becomes_a_file_for_each_type_and_partition() {
             event("store_closed", "2024-11-30T00:00:00Z", "TR_3", json!({ "store_id": 1 })),
         ]);
         assert_eq!(outcome, Outcome::delivered());
-        assert_eq!(trial.metric("files"), files(&lake).len() as f64);
-        assert_eq!(trial.metric("rows"), 3.0);
+        assert_eq!(trial.metric("files"), files(&lake).len() as u64);
+        assert_eq!(trial.metric("rows"), 3);
         let sizes = files(&lake).into_iter().map(|file| lake.join(file).metadata().unwrap().len());
-        assert_eq!(trial.metric("bytes"), sizes.sum::<u64>() as f64);
+        assert_eq!(trial.metric("bytes"), sizes.sum::<u64>());
         files(&lake)
     };
     let by_type = write(json!({}));

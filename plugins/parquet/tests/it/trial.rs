@@ -66,9 +66,9 @@ impl Trial {
     }
 
     /// What a metric comes to.
-    pub(crate) fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let metrics = self.notes.metrics.lock().unwrap();
-        metrics.iter().find(|(known, _)| known == name).unwrap().1
+        metrics.iter().find(|(known, _)| known == name).unwrap().1 as u64
     }
 }
 
