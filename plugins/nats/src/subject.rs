@@ -126,3 +126,44 @@ fn push_clean(text: &str, subject: &mut String) {
 fn is_fine(c: char) -> bool {
     !c.is_whitespace() && !c.is_control() && !matches!(c, '.' | '*' | '>' | '$' | '{' | '}')
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_value_makes_a_token_more(text in prop_oneof![any::<String>(), "[.*> a\\n{}$]{0,9}"]) {
+            let mut subject = "retail.".to_owned();
+            push_value(Value::Str(&text), &mut subject);
+            let tokens: Vec<_> = subject.split('.').collect();
+            prop_assert_eq!(tokens.len(), 2);
+            prop_assert!(!tokens[1].is_empty());
+            prop_assert!(!tokens[1].contains(|c: char| c.is_whitespace() || "*>$\0".contains(c)));
+            prop_assert!(tokens[1].chars().count() <= VALUE_CHARACTERS);
+        }
+    }
+
+    #[test]
+    fn values_that_are_no_texts_stand_for_themselves() {
+        let rendered = |value| {
+            let mut subject = String::new();
+            push_value(value, &mut subject);
+            subject
+        };
+        let values = [
+            Value::Absent,
+            Value::Null,
+            Value::Str(""),
+            Value::Bool(true),
+            Value::I64(-7),
+            Value::F64(2.5),
+            Value::Time(1000),
+            Value::Json("[1, 2]"),
+        ];
+        let wanted = ["none", "none", "none", "true", "-7", "2_5", "1000", "[1,_2]"];
+        assert_eq!(values.map(rendered), wanted);
+    }
+}

@@ -1,6 +1,7 @@
 //! The sink against a real server.
 
 mod access;
+mod look;
 mod outage;
 mod publishing;
 mod refusals;

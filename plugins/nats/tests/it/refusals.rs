@@ -94,6 +94,32 @@ fn a_stream_that_is_full_is_waited_for() {
 }
 
 #[test]
+fn nothing_is_sent_before_what_has_to_wait() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    server.client().make_stream_with(Config {
+        name: "RETAIL".to_owned(),
+        subjects: vec!["retail.*".to_owned()],
+        max_messages_per_subject: 1,
+        discard: async_nats::jetstream::stream::DiscardPolicy::New,
+        discard_new_per_subject: true,
+        ..Config::default()
+    });
+    let mut settings = existing(&server);
+    settings["max_in_flight"] = json!(1);
+    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    // There is room for the last one, but not before the second.
+    let outcome =
+        trial.write(&[receipt(0, "1"), receipt(1, "1"), event("store_opened", 2, &json!({}))]);
+    let rows: Vec<_> = outcome.refusals.iter().map(|refusal| refusal.row).collect();
+    assert_eq!(rows, [1, 2], "{outcome:?}");
+    assert!(outcome.refusals.iter().all(|refusal| matches!(refusal.error, Error::Retry(_))));
+    assert_eq!(server.client().ids("RETAIL"), ["TR_0"]);
+}
+
+#[test]
 fn an_event_that_can_be_no_message_is_refused() {
     if !is_there() {
         return;
