@@ -56,7 +56,10 @@ fn a_server_that_is_killed_in_the_middle_of_a_batch_has_all_of_it_once_in_the_en
         return;
     }
     let mut server = Server::start();
-    let mut trial = Trial::new::<Nats>(&settings(&server.url())).unwrap();
+    let mut settings = settings(&server.url());
+    // The loss is noticed; nobody waits for answers that cannot come.
+    settings["ack_timeout_ms"] = json!(600_000);
+    let mut trial = Trial::new::<Nats>(&settings).unwrap();
     let look = server.client();
     let mut seen = look.runtime.block_on(look.client.subscribe("retail.>")).unwrap();
     look.runtime.block_on(look.client.flush()).unwrap();
