@@ -138,6 +138,14 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// The program again, with what it left in its folder.
+    pub(crate) fn again(self, arguments: &[&str]) -> Test {
+        let mut test = Test::new(arguments);
+        test.command.current_dir(self.folder.path());
+        test.folder = self.folder;
+        test
+    }
+
     /// Checks the exit code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
