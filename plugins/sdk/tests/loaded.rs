@@ -3,6 +3,8 @@
 
 #[path = "loaded/cycles.rs"]
 mod cycles;
+#[path = "loaded/descriptors.rs"]
+mod descriptors;
 #[path = "loaded/host.rs"]
 mod host;
 #[path = "../../../tests/plugins/libraries.rs"]

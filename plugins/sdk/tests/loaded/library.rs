@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
-use engine_plugin::host::{Descriptor, Failed, Instance, Module, read};
+use engine_plugin::host::{Descriptor, Failed, Instance, Module, Refused, read};
 use libloading::{Library, Symbol};
 
 use crate::host::Host;
@@ -20,14 +20,24 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Loads a library of ours.
     pub(crate) fn new(path: &Path) -> Self {
+        Self::try_new(path).unwrap()
+    }
+
+    /// The same, if it can be read.
+    pub(crate) fn try_new(path: &Path) -> Result<Self, Refused> {
         // SAFETY: nothing runs when one of our libraries is loaded.
         let library = ManuallyDrop::new(unsafe { Library::new(path) }.unwrap());
         let name = engine_plugin::abi::ENTRY_SYMBOL;
         // SAFETY: it is never called as what it is declared here.
         let entry: Symbol<'_, *const std::ffi::c_void> = unsafe { library.get(name) }.unwrap();
         // SAFETY: our libraries have this function as the header says, and stay loaded.
-        let module = unsafe { read(*entry) }.unwrap();
-        Self { library, module }
+        let module = unsafe { read(*entry) }?;
+        Ok(Self { library, module })
+    }
+
+    /// What it offers.
+    pub(crate) fn into_module(self) -> Module {
+        self.module
     }
 
     /// `faults.c`, compiled for this test alone: it counts what it finds.
