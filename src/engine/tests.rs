@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 
 use super::*;
+use crate::component::BuildContext;
 use crate::event::{Batch, Event, INVENTORY_UPDATED, Ledger, RECEIPT_CREATED, Text, Timestamp};
 use crate::failure::Failure;
 use crate::kind::Kind;
@@ -213,7 +214,7 @@ fn component(
     stage: impl Fn() -> Stage + Send + Sync + 'static,
 ) -> Component {
     let schema = || schemars::schema_for!(NoSettings);
-    let build = Arc::new(move |_: serde_json::Value, _: &_| Ok(stage()));
+    let build = Arc::new(move |_: serde_json::Value, _: &BuildContext<'_>| Ok(stage()));
     Component { name, kind, example: "", shares_out: false, simulates: false, schema, build }
 }
 
