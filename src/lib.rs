@@ -27,6 +27,7 @@ pub mod sources;
 pub mod stage;
 pub mod state;
 
+pub mod plugin;
 pub mod registry;
 
 pub mod plan;

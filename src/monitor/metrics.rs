@@ -296,9 +296,9 @@ mod tests {
     #[test]
     fn a_metric_with_a_name_or_unit_that_others_cannot_read_is_refused() {
         let metrics = StageMetrics::default();
-        let error =
-            |kind, name: &str, unit: &str| metrics.add(kind, name, unit).unwrap_err().to_string();
-        for name in ["", "Hits", "1st", "a-b", "ä", &"x".repeat(65)] {
+        let error = |kind, name, unit| metrics.add(kind, name, unit).unwrap_err().to_string();
+        let long = "x".repeat(65);
+        for name in ["", "Hits", "1st", "a-b", "ä", &long] {
             let error = error(MetricKind::Counter, name, "");
             assert!(error.contains("small letters"), "{name}: {error}");
         }

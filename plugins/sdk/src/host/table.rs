@@ -1,0 +1,539 @@
+//! What an instance may call: `ep_host`, each function checked and handed to a [`Context`] or to a
+//! batch that is lent. Nothing here follows a pointer that a plugin made up, but for texts and lists
+//! that it hands over.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::{c_char, c_void};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::loans::{self, change, change_beside, new_number, read};
+use super::{BadArgument, Context};
+use crate::abi::{self, Batch, Ctx, Key, Payload, Status, Str};
+use crate::outcome::{Error, Level, MetricKind, Outcome, Refusal};
+use crate::value::Value;
+
+/// An instance as its host knows it.
+pub(super) struct Shared {
+    pub(super) number: u64,
+    pub(super) context: Arc<dyn Context>,
+    /// The text of the status that is about to be returned.
+    error: Mutex<Option<String>>,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn take_error(&self) -> Option<String> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+}
+
+type Instances = HashMap<u64, Arc<Shared>>;
+static INSTANCES: LazyLock<RwLock<Instances>> = LazyLock::new(RwLock::default);
+
+/// Gives an instance its number.
+pub(super) fn register(context: Arc<dyn Context>) -> Arc<Shared> {
+    let (error, stopping) = (Mutex::default(), AtomicBool::new(false));
+    let shared = Arc::new(Shared { number: new_number(), context, error, stopping });
+    let mut instances = INSTANCES.write().unwrap_or_else(PoisonError::into_inner);
+    instances.insert(shared.number, Arc::clone(&shared));
+    shared
+}
+
+/// Its number means nothing any more.
+pub(super) fn forget(shared: &Shared) {
+    let mut instances = INSTANCES.write().unwrap_or_else(PoisonError::into_inner);
+    let forgotten = instances.remove(&shared.number);
+    drop(instances);
+    drop(forgotten);
+}
+
+thread_local! {
+    /// The instance that this thread is in a call of: found without a look-up.
+    static CURRENT: Cell<Option<NonNull<Shared>>> = const { Cell::new(None) };
+}
+
+/// Notes whose call this thread is in, while it is.
+pub(super) fn within<R>(shared: &Arc<Shared>, call: impl FnOnce() -> R) -> R {
+    struct Before(Option<NonNull<Shared>>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let current = NonNull::from(&**shared);
+    let _before = Before(CURRENT.replace(Some(current)));
+    call()
+}
+
+fn with<R>(context: *mut Ctx, answer: impl FnOnce(&Shared) -> R) -> Option<R> {
+    let number = context.addr() as u64;
+    if let Some(current) = CURRENT.get() {
+        // SAFETY: `within` borrows the `Arc` for as long as the pointer stands here.
+        let current = unsafe { current.as_ref() };
+        if current.number == number {
+            return Some(answer(current));
+        }
+    }
+    let instances = INSTANCES.read().unwrap_or_else(PoisonError::into_inner);
+    let shared = instances.get(&number).cloned();
+    drop(instances);
+    shared.map(|shared| answer(&shared))
+}
+
+/// The number of an instance as a plugin gets it.
+pub(super) fn as_context(number: u64) -> *mut Ctx {
+    std::ptr::without_provenance_mut(number as usize)
+}
+
+/// The number of a batch as a plugin gets it.
+pub(super) fn as_batch(number: u64) -> *mut Batch {
+    std::ptr::without_provenance_mut(number as usize)
+}
+
+fn number(batch: *const Batch) -> u64 {
+    batch.addr() as u64
+}
+
+/// The text behind an `ep_str`; none if it is no text.
+///
+/// # Safety
+///
+/// Where `text.len` is not 0, `text.ptr` is NULL or points to that many bytes, which nobody
+/// changes during `'a`.
+pub(super) unsafe fn text<'a>(text: Str) -> Option<&'a str> {
+    if text.len == 0 {
+        return Some("");
+    }
+    if text.ptr.is_null() || isize::try_from(text.len).is_err() {
+        return None;
+    }
+    // SAFETY: not null, and the caller vouches for the bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(text.ptr.cast::<u8>(), text.len) };
+    std::str::from_utf8(bytes).ok()
+}
+
+/// What a plugin says, for people: what is no text in it is shown as such.
+///
+/// # Safety
+///
+/// As for [`text`].
+unsafe fn message(said: Str) -> String {
+    if said.len == 0 || said.ptr.is_null() || isize::try_from(said.len).is_err() {
+        return String::new();
+    }
+    // SAFETY: as in `text`.
+    let bytes = unsafe { std::slice::from_raw_parts(said.ptr.cast::<u8>(), said.len) };
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Messages are cut off here: a plugin does not fill the log or the dead letters by itself.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// # Safety
+///
+/// As for [`text`].
+unsafe fn short_message(mut said: Str) -> String {
+    said.len = said.len.min(MESSAGE_BYTES_MAX);
+    // SAFETY: fewer bytes of the same.
+    unsafe { message(said) }
+}
+
+/// # Safety
+///
+/// The union holds what the tag says; a text is as [`text`] asks for.
+unsafe fn value<'a>(value: &abi::Value) -> Option<Value<'a>> {
+    // SAFETY: the tag says which one holds, and all bits are a value of it; texts as for `text`.
+    unsafe {
+        Some(match value.tag {
+            abi::ABSENT => Value::Absent,
+            abi::NULL => Value::Null,
+            abi::BOOL => Value::Bool(value.u.b != 0),
+            abi::I64 => Value::I64(value.u.i),
+            abi::F64 => Value::F64(value.u.f),
+            abi::STRING => Value::Str(text(value.u.s)?),
+            abi::JSON => Value::Json(text(value.u.s)?),
+            abi::TIME => Value::Time(value.u.i),
+            _ => return None,
+        })
+    }
+}
+
+fn raw(value: Value<'_>) -> abi::Value {
+    let (tag, u) = match value {
+        Value::Absent => return abi::Value::ABSENT,
+        Value::Null => (abi::NULL, Payload { i: 0 }),
+        Value::Bool(value) => (abi::BOOL, Payload { i: i64::from(value) }),
+        Value::I64(number) => (abi::I64, Payload { i: number }),
+        Value::F64(number) => (abi::F64, Payload { f: number }),
+        Value::Str(text) => (abi::STRING, Payload { s: Str::new(text) }),
+        Value::Json(text) => (abi::JSON, Payload { s: Str::new(text) }),
+        Value::Time(ms) => (abi::TIME, Payload { i: ms }),
+    };
+    abi::Value { tag, reserved: 0, u }
+}
+
+fn status(done: Option<Result<(), BadArgument>>) -> Status {
+    if done == Some(Ok(())) { abi::OK } else { abi::E_ARG }
+}
+
+fn level(level: u32) -> Level {
+    match level {
+        0 | 1 => Level::Error,
+        2 => Level::Warn,
+        3 => Level::Info,
+        4 => Level::Debug,
+        _ => Level::Trace,
+    }
+}
+
+unsafe extern "C" fn log(context: *mut Ctx, at: u32, target: Str, said: Str) {
+    // SAFETY: texts that the plugin hands over for the call.
+    let (target, said) = unsafe { (short_message(target), short_message(said)) };
+    with(context, |shared| shared.context.log(level(at), &target, &said));
+}
+
+unsafe extern "C" fn log_enabled(context: *mut Ctx, at: u32) -> u32 {
+    with(context, |shared| shared.context.log_enabled(level(at))).unwrap_or_default().into()
+}
+
+unsafe extern "C" fn set_error(context: *mut Ctx, said: Str) {
+    // SAFETY: a text that the plugin hands over for the call.
+    let said = unsafe { short_message(said) };
+    with(context, |shared| {
+        *shared.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+    });
+}
+
+unsafe extern "C" fn metric(context: *mut Ctx, kind: u32, name: Str, unit: Str) -> u32 {
+    let kind = match kind {
+        abi::COUNTER => MetricKind::Counter,
+        abi::GAUGE => MetricKind::Gauge,
+        abi::HISTOGRAM => MetricKind::Histogram,
+        _ => return 0,
+    };
+    // SAFETY: texts that the plugin hands over for the call.
+    let (Some(name), Some(unit)) = (unsafe { text(name) }, unsafe { text(unit) }) else { return 0 };
+    with(context, |shared| shared.context.metric(kind, name, unit)).flatten().unwrap_or(0)
+}
+
+unsafe extern "C" fn record(context: *mut Ctx, metric: u32, value: f64) {
+    with(context, |shared| shared.context.record(metric, value));
+}
+
+unsafe extern "C" fn setting(context: *mut Ctx, pointer: Str, out: *mut abi::Value) {
+    // SAFETY: a text that the plugin hands over for the call.
+    let pointer = unsafe { text(pointer) };
+    let found = pointer
+        .and_then(|pointer| with(context, |shared| raw(shared.context.setting(pointer))))
+        .unwrap_or(abi::Value::ABSENT);
+    // SAFETY: where it is not NULL, the plugin has room for a value there.
+    unsafe { give(out, found) };
+}
+
+/// # Safety
+///
+/// `out` is NULL or has room for a value.
+unsafe fn give<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: the caller vouches for the room; whether it is aligned is the plugin's affair.
+        unsafe { out.write_unaligned(value) };
+    }
+}
+
+unsafe extern "C" fn key(context: *mut Ctx, path: Str) -> Key {
+    // SAFETY: a text that the plugin hands over for the call.
+    let Some(path) = (unsafe { text(path) }) else { return abi::NO_KEY };
+    with(context, |shared| shared.context.key(path)).flatten().unwrap_or(abi::NO_KEY)
+}
+
+unsafe extern "C" fn stopping(context: *mut Ctx) -> u32 {
+    // An instance that is gone is told to stop, whatever still runs of it.
+    with(context, |shared| shared.stopping.load(Relaxed)).unwrap_or(true).into()
+}
+
+unsafe extern "C" fn extension(_: *mut Ctx, _: *const c_char) -> *const c_void {
+    std::ptr::null()
+}
+
+unsafe extern "C" fn batch_len(batch: *const Batch) -> usize {
+    read(number(batch), |batch| batch.len()).unwrap_or(0)
+}
+
+unsafe extern "C" fn get(batch: *const Batch, row: usize, key: Key, out: *mut abi::Value) {
+    let found = read(number(batch), |batch| raw(batch.get(row, key)));
+    // SAFETY: where it is not NULL, the plugin has room for a value there.
+    unsafe { give(out, found.unwrap_or(abi::Value::ABSENT)) };
+}
+
+unsafe extern "C" fn set(
+    batch: *mut Batch,
+    row: usize,
+    key: Key,
+    given: *const abi::Value,
+) -> Status {
+    if given.is_null() {
+        return abi::E_ARG;
+    }
+    // SAFETY: not NULL, so it is a value that the plugin hands over for the call.
+    let Some(value) = (unsafe { value(&given.read_unaligned()) }) else { return abi::E_ARG };
+    status(change(number(batch), |batch| batch.set(row, key, value)))
+}
+
+/// How many values a matrix of all rows and these keys has; none if it cannot be one.
+fn matrix(batch: *const Batch, keys: usize) -> Option<(usize, usize)> {
+    let rows = read(number(batch), |batch| batch.len())?;
+    let values = rows.checked_mul(keys)?;
+    (values <= isize::MAX as usize / size_of::<abi::Value>()).then_some((rows, values))
+}
+
+unsafe extern "C" fn gather(
+    batch: *const Batch,
+    keys: *const Key,
+    keys_len: usize,
+    out: *mut abi::Value,
+) -> Status {
+    let Some((rows, values)) = matrix(batch, keys_len) else { return abi::E_ARG };
+    if values == 0 {
+        return abi::OK;
+    }
+    if keys.is_null() || out.is_null() {
+        return abi::E_ARG;
+    }
+    let done = read(number(batch), |batch| {
+        for place in 0..values {
+            // SAFETY: the plugin hands over `keys_len` keys and has room for rows * keys_len values.
+            unsafe {
+                let key = keys.add(place % keys_len).read_unaligned();
+                let found = raw(batch.get(place / keys_len, key));
+                out.add(place).write_unaligned(found);
+            }
+        }
+    });
+    debug_assert!(rows > 0);
+    if done.is_some() { abi::OK } else { abi::E_ARG }
+}
+
+unsafe extern "C" fn scatter(
+    batch: *mut Batch,
+    keys: *const Key,
+    keys_len: usize,
+    given: *const abi::Value,
+) -> Status {
+    let Some((_, values)) = matrix(batch, keys_len) else { return abi::E_ARG };
+    if values == 0 {
+        return abi::OK;
+    }
+    if keys.is_null() || given.is_null() {
+        return abi::E_ARG;
+    }
+    let mut all = Ok(());
+    let done = change(number(batch), |batch| {
+        for place in 0..values {
+            // SAFETY: the plugin hands over `keys_len` keys and rows * keys_len values.
+            let (key, value) = unsafe {
+                let key = keys.add(place % keys_len).read_unaligned();
+                (key, value(&given.add(place).read_unaligned()))
+            };
+            let set =
+                value.ok_or(BadArgument).and_then(|value| batch.set(place / keys_len, key, value));
+            all = all.and(set);
+        }
+    });
+    status(done.map(|()| all))
+}
+
+unsafe extern "C" fn drop_row(batch: *mut Batch, row: usize) -> Status {
+    status(change(number(batch), |batch| batch.drop_row(row)))
+}
+
+unsafe extern "C" fn fail_row(batch: *mut Batch, row: usize, reason: Str) -> Status {
+    // SAFETY: a text that the plugin hands over for the call.
+    let reason = unsafe { short_message(reason) };
+    status(change(number(batch), |batch| batch.fail_row(row, &reason)))
+}
+
+unsafe extern "C" fn push_row(out: *mut Batch, parent: *const Batch, parent_row: usize) -> usize {
+    let pushed = if parent.is_null() {
+        change(number(out), |out| out.push_row(None))
+    } else {
+        change_beside(number(out), number(parent), |out, parent| {
+            out.push_row(Some(parent.event(parent_row)?))
+        })
+    };
+    pushed.flatten().unwrap_or(abi::NO_ROW)
+}
+
+unsafe extern "C" fn push_json(out: *mut Batch, json: Str) -> Status {
+    // SAFETY: a text that the plugin hands over for the call.
+    let Some(json) = (unsafe { text(json) }) else { return abi::E_ARG };
+    status(change(number(out), |out| out.push_json(json)))
+}
+
+unsafe extern "C" fn write_json(
+    batch: *const Batch,
+    row: usize,
+    write: Option<abi::WriteFn>,
+    arg: *mut c_void,
+) -> Status {
+    let Some(write) = write else { return abi::E_ARG };
+    // Written first and handed over afterwards: while the plugin's function runs, no batch is read.
+    let mut json = Vec::new();
+    let written = read(number(batch), |batch| batch.write_json(row, &mut json));
+    if written == Some(Ok(())) {
+        // SAFETY: the plugin's own function, with its own argument.
+        unsafe { write(arg, json.as_ptr().cast(), json.len()) };
+    }
+    status(written)
+}
+
+unsafe extern "C" fn watermark(out: *mut Batch, ms: i64) -> Status {
+    status(change(number(out), |out| out.watermark(ms)))
+}
+
+unsafe extern "C" fn retain(context: *mut Ctx, batch: *const Batch) -> *const Batch {
+    let kept = with(context, |shared| loans::retain(shared.number, number(batch))).flatten();
+    kept.map_or(std::ptr::null(), |number| as_batch(number).cast_const())
+}
+
+unsafe extern "C" fn release(context: *mut Ctx, batch: *const Batch) {
+    let known = with(context, |shared| loans::release(shared.number, number(batch)));
+    if known == Some(false) {
+        let said = "released a batch that it does not hold";
+        with(context, |shared| shared.context.log(Level::Warn, "", said));
+    }
+}
+
+unsafe extern "C" fn complete(context: *mut Ctx, token: u64, given: *const abi::Outcome) {
+    if given.is_null() {
+        return;
+    }
+    // SAFETY: not NULL, so it is an outcome that the plugin hands over for the call.
+    let outcome = unsafe { outcome(given) };
+    let known = with(context, |shared| shared.context.complete(token, outcome));
+    if known == Some(false) {
+        let said = "completed what nobody waits for: twice, too late, or never begun";
+        with(context, |shared| shared.context.log(Level::Warn, "", said));
+    }
+}
+
+/// More than a batch has events.
+const REFUSALS_MAX: usize = 1 << 24;
+
+/// # Safety
+///
+/// `given` points to an outcome of at least as many bytes as its size says.
+unsafe fn outcome(given: *const abi::Outcome) -> Outcome {
+    // SAFETY: the size comes first, and as many bytes are there as it says.
+    let given = unsafe { super::module::copy_sized::<abi::Outcome>(given.cast()) };
+    let Some(given) = given else {
+        return Outcome::refused(Error::rejected("an outcome without a size"));
+    };
+    // SAFETY: texts that the plugin hands over for the call.
+    let why = |status: Status, reason: Str| unsafe { error(status, reason) };
+    let is_taken = given.status >= 0;
+    let mut refusals = Vec::new();
+    if is_taken && !given.refusals.is_null() {
+        for place in 0..given.refusals_len.min(REFUSALS_MAX) {
+            // SAFETY: the plugin hands over that many refusals.
+            let refusal = unsafe { given.refusals.add(place).read_unaligned() };
+            let mut error = why(refusal.status, refusal.reason);
+            if !matches!(error, Error::Retry(_)) {
+                error = Error::Rejected(error.reason().to_owned());
+            }
+            refusals.push((Refusal { row: refusal.row, error }, refusal.retry_after_ms));
+        }
+    }
+    refusals.sort_by_key(|(refusal, _)| refusal.row);
+    refusals.dedup_by_key(|(refusal, _)| refusal.row);
+    let wait = refusals.iter().map(|(_, wait)| *wait).max().unwrap_or(0);
+    Outcome {
+        error: (!is_taken).then(|| why(given.status, given.error)),
+        refusals: refusals.into_iter().map(|(refusal, _)| refusal).collect(),
+        retry_after: Duration::from_millis(given.retry_after_ms.max(wait).into()),
+    }
+}
+
+/// # Safety
+///
+/// As for [`text`].
+unsafe fn error(status: Status, reason: Str) -> Error {
+    // SAFETY: the caller vouches for the text.
+    let reason = unsafe { short_message(reason) };
+    let reason = if reason.is_empty() { format!("status {status}") } else { reason };
+    match status {
+        abi::E_CONFIG => Error::Config(reason),
+        abi::E_RETRY | abi::E_STOPPED => Error::Retry(reason),
+        abi::E_FATAL | abi::E_PANIC => Error::Fatal(reason),
+        _ => Error::Rejected(reason),
+    }
+}
+
+unsafe extern "C" fn wake(context: *mut Ctx) {
+    with(context, |shared| shared.context.wake());
+}
+
+unsafe extern "C" fn next_tick(context: *mut Ctx, ms: i64) {
+    let at = (ms != abi::NO_TICK).then_some(ms);
+    with(context, |shared| shared.context.next_tick(at));
+}
+
+unsafe extern "C" fn now(context: *mut Ctx) -> i64 {
+    with(context, |shared| shared.context.now()).unwrap_or(0)
+}
+
+static NAME: OnceLock<(&str, &str)> = OnceLock::new();
+
+/// Says what the host calls itself, and its version; heard before the first instance is made.
+pub fn introduce(name: &'static str, version: &'static str) {
+    let _ = NAME.set((name, version));
+}
+
+/// The functions that every instance is given.
+pub(super) fn host() -> &'static abi::Host {
+    static HOST: OnceLock<abi::Host> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let (name, version) = NAME.get().copied().unwrap_or(("test", env!("CARGO_PKG_VERSION")));
+        abi::Host {
+            size: size_of::<abi::Host>() as u32,
+            abi_major: abi::MAJOR,
+            abi_minor: abi::MINOR,
+            reserved: 0,
+            name: Str::new(name),
+            version: Str::new(version),
+            log: Some(log),
+            log_enabled: Some(log_enabled),
+            set_error: Some(set_error),
+            metric: Some(metric),
+            record: Some(record),
+            setting: Some(setting),
+            key: Some(key),
+            stopping: Some(stopping),
+            extension: Some(extension),
+            batch_len: Some(batch_len),
+            get: Some(get),
+            set: Some(set),
+            gather: Some(gather),
+            scatter: Some(scatter),
+            drop_row: Some(drop_row),
+            fail_row: Some(fail_row),
+            push_row: Some(push_row),
+            push_json: Some(push_json),
+            write_json: Some(write_json),
+            watermark: Some(watermark),
+            retain: Some(retain),
+            release: Some(release),
+            complete: Some(complete),
+            wake: Some(wake),
+            next_tick: Some(next_tick),
+            now: Some(now),
+        }
+    })
+}
