@@ -12,6 +12,7 @@ mod list;
 mod log;
 mod new;
 mod pipeline;
+mod plugins;
 mod render;
 mod run;
 mod schema;
@@ -62,11 +63,13 @@ enum Command {
     List(list::ListArguments),
     /// Show the settings of a component, with an example
     Describe(describe::DescribeArguments),
+    /// Look at plugins: what libraries hold, and the header that they are written with
+    Plugins(plugins::PluginsArguments),
     /// Print the JSON Schema of pipelines or of an event type
     Schema(schema::SchemaArguments),
     /// Draw the stages of a pipeline
     Graph(graph::GraphArguments),
-    /// Write a pipeline to begin with
+    /// Write a pipeline, or a plugin, to begin with
     New(new::NewArguments),
     /// Print a pipeline as it would run, with secrets masked
     Render(render::RenderArguments),
@@ -197,6 +200,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Bench(bench) => bench::bench(&bench, &arguments.output),
         Command::List(list) => list::list(&list),
         Command::Describe(describe) => describe::describe(&describe),
+        Command::Plugins(plugins) => plugins::plugins(&plugins),
         Command::Schema(schema) => schema::schema(&schema),
         Command::Graph(graph) => graph::graph(&graph),
         Command::New(new) => new::new(&new),

@@ -53,11 +53,38 @@ pub struct Component {
     pub shares_out: bool,
     /// Whether it makes its events by itself, and touches nothing outside.
     pub simulates: bool,
+    /// Where it is from.
+    pub origin: Origin,
     /// The JSON Schema of its settings.
-    pub schema: fn() -> schemars::Schema,
+    pub schema: SchemaFn,
     /// Builds a stage from settings that passed the schema.
     pub build: BuildFn,
 }
+
+/// Where a component is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The engine itself.
+    BuiltIn,
+    /// A library that was loaded.
+    Plugin(Arc<PluginOrigin>),
+}
+
+/// What a plugin's library says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginOrigin {
+    /// The library, as it was named.
+    pub file: PathBuf,
+    /// The plugin's own version.
+    pub version: String,
+    /// The version of the plugin ABI that it was built for, major and minor.
+    pub abi: (u32, u32),
+    /// What it was built with, such as `rustc 1.91.0`.
+    pub built_with: String,
+}
+
+/// Gives the JSON Schema of settings.
+pub type SchemaFn = Arc<dyn Fn() -> schemars::Schema + Send + Sync>;
 
 /// Builds a stage from its settings.
 pub type BuildFn =
@@ -72,11 +99,20 @@ impl Component {
             example: S::EXAMPLE,
             shares_out: S::SHARES_OUT,
             simulates: S::SIMULATES,
-            schema: || schemars::schema_for!(S),
+            origin: Origin::BuiltIn,
+            schema: Arc::new(|| schemars::schema_for!(S)),
             build: Arc::new(|settings, cx| match serde_json::from_value::<S>(settings) {
                 Ok(settings) => settings.build(cx),
                 Err(error) => Err(cx.problem("", error.to_string()).into()),
             }),
+        }
+    }
+
+    /// The library that it is from; none for what is built in.
+    pub fn plugin(&self) -> Option<&PluginOrigin> {
+        match &self.origin {
+            Origin::BuiltIn => None,
+            Origin::Plugin(origin) => Some(origin),
         }
     }
 

@@ -18,8 +18,9 @@ use crate::dead_letter::DeadLetters;
 use crate::graph::{Graph, Surroundings, Tap, Taps};
 use crate::monitor::{Health, Statistics};
 use crate::plan::{Plan, PlannedStage};
+use crate::plugin::Search;
 use crate::problem::{Problem, Problems};
-use crate::registry::built_in;
+use crate::registry::available;
 use crate::runtime::{Monitor, Report, Run, Threads};
 use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
 
@@ -42,15 +43,22 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The pipeline in a file.
+    /// The pipeline in a file. Its components are the built-in ones, and those of the plugins that
+    /// the spec or the variable `ENGINE_PLUGIN_PATH` names.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Problems> {
-        Self::new(Document::read(path.as_ref(), &Environment::of_process())?, &built_in())
+        Self::open(Document::read(path.as_ref(), &Environment::of_process())?)
     }
 
-    /// The pipeline in a text; its paths are relative to the working directory.
+    /// The pipeline in a text, with the same components; its paths are relative to the working
+    /// directory.
     pub fn from_yaml(text: &str) -> Result<Self, Problems> {
         let environment = Environment::of_process();
-        Self::new(Document::parse("<yaml>", text, Path::new("."), &environment)?, &built_in())
+        Self::open(Document::parse("<yaml>", text, Path::new("."), &environment)?)
+    }
+
+    fn open(mut document: Document) -> Result<Self, Problems> {
+        let components = available(&mut document, &Search::of_process());
+        Self::new(document, &components)
     }
 
     /// The pipeline in a document, with these components.

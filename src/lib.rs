@@ -28,6 +28,7 @@ pub mod stage;
 pub mod state;
 
 pub mod plugin;
+
 pub mod registry;
 
 pub mod plan;

@@ -1,6 +1,9 @@
-//! Name to component: the table of built-ins.
+//! Name to component: the table of built-ins, and of what plugins add to it.
 
 use crate::component::Component;
+use crate::plugin::{Found, Library, Lookup, Refusal, Search, find};
+use crate::problem::Problems;
+use crate::spec::{Document, Unloaded};
 use crate::{batchers, correlators, enrichers, sinks, sources};
 
 /// Every built-in component. A new one is a file, a `mod` line and a row here.
@@ -30,6 +33,90 @@ pub fn built_in() -> Vec<Component> {
         Component::of::<sinks::file::FileSink>(),
         Component::of::<sinks::http::HttpSink>(),
     ]
+}
+
+/// The components that a spec may name: the built-in ones, and those of the libraries that the spec
+/// itself or `search` names. What is wrong with libraries becomes a part of what is wrong with the
+/// document.
+pub fn available(document: &mut Document, search: &Search) -> Vec<Component> {
+    let named = document.named_libraries().into_iter().map(|named| Lookup {
+        path: named.path,
+        sha256: named.sha256,
+        place: named.place,
+        is_optional: false,
+    });
+    let found = find(&Search(named.chain(search.0.iter().cloned()).collect()), &mut |path| {
+        document.note_library(path);
+    });
+    let table = Table::with(found);
+    document.add_problems(table.problems());
+    for library in table.unloaded() {
+        document.lack_library(library);
+    }
+    table.components
+}
+
+/// The built-in components with those of libraries.
+pub struct Table {
+    /// All components.
+    pub components: Vec<Component>,
+    /// What was found; a library whose names are taken is refused here.
+    pub found: Found,
+}
+
+impl Table {
+    /// Adds the components of libraries to the built-in ones. A library with a name that is taken
+    /// gives nothing.
+    pub fn with(mut found: Found) -> Self {
+        let mut components = built_in();
+        for library in &mut found.libraries {
+            let Ok(own) = &library.outcome else { continue };
+            let clash = own.iter().find_map(|own| {
+                let is_same = |known: &&Component| (known.kind, known.name) == (own.kind, own.name);
+                components.iter().find(is_same).map(clash)
+            });
+            match clash {
+                Some(clash) => library.outcome = Err(clash),
+                None => components.extend(own.iter().cloned()),
+            }
+        }
+        Self { components, found }
+    }
+
+    /// What is wrong with libraries, and with the places where they are looked for. A file of a
+    /// folder that is no plugin is only a warning.
+    pub fn problems(&self) -> Problems {
+        let mut problems = self.found.problems.clone();
+        problems.extend(self.found.libraries.iter().filter_map(Library::problem));
+        problems
+    }
+
+    /// The libraries in which a component may be that is missing.
+    fn unloaded(&self) -> Vec<Unloaded> {
+        let refused = self.found.libraries.iter().filter_map(|library| {
+            let reason = library.outcome.as_ref().err()?.reason.clone();
+            Some(Unloaded { file: library.file.clone(), reason })
+        });
+        let empty = self.found.empty.iter().map(|folder| Unloaded {
+            file: folder.clone(),
+            reason: format!("no file in it ends in `{}`", std::env::consts::DLL_SUFFIX),
+        });
+        refused.chain(empty).collect()
+    }
+}
+
+/// Says who has the name already.
+fn clash(taken: &Component) -> Refusal {
+    let (kind, name) = (taken.kind.singular(), taken.name);
+    let (by, help) = match taken.plugin() {
+        None => ("is built in".to_owned(), "the plugin needs another name"),
+        Some(origin) => (
+            format!("is in `{}`", origin.file.display()),
+            "take one of the two libraries away, or give its plugin another name",
+        ),
+    };
+    let refusal = Refusal::new(format!("the {kind} `{name}` {by} already")).help(help);
+    Refusal { is_clash: true, ..refusal }
 }
 
 #[cfg(test)]

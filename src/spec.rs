@@ -12,6 +12,7 @@ mod excerpt;
 mod file;
 mod files_read;
 mod include;
+mod libraries;
 mod node;
 mod overrides;
 mod render;
@@ -42,6 +43,8 @@ pub use delivery::{
 pub use document::Document;
 pub use duration::SpecDuration;
 pub(crate) use file::read_text;
+pub use libraries::PluginPath;
+pub(crate) use libraries::Unloaded;
 pub(crate) use node::join as pointer_to;
 pub use secret::Secret;
 pub use settings::{
@@ -71,6 +74,11 @@ pub struct Spec {
     /// relative to this file.
     #[serde(default)]
     pub include: Vec<String>,
+    /// Libraries with further components: files, or folders that are searched for them; their
+    /// paths are relative to the file that names them.
+    #[serde(default)]
+    #[schemars(schema_with = "libraries::schema")]
+    pub plugins: Vec<PluginPath>,
     /// What every random choice of the pipeline derives from, unless a stage has a seed of its own.
     #[serde(default = "default_seed")]
     pub seed: u64,

@@ -10,7 +10,6 @@ use clap::{Args, ValueEnum};
 use engine::bench::{Bench, Effort, measure};
 use engine::engine::Engine;
 use engine::problem::{Problem, Problems, did_you_mean};
-use engine::registry::built_in;
 use engine::spec::{Environment, SpecDuration};
 use serde_json::{Value, json};
 
@@ -97,7 +96,7 @@ fn load(
     arguments: &BenchArguments,
     environment: &Environment,
 ) -> Result<Engine, Problems> {
-    Engine::new(arguments.read.read(file, environment)?, &built_in())
+    arguments.read.engine(arguments.read.read(file, environment)?)
 }
 
 /// A stage that is asked for is in one of the pipelines.

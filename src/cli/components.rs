@@ -1,7 +1,7 @@
 //! Components as rows for `list` and `describe`: what a settings type's schema says.
 
-use engine::component::{Component, Kind};
-use serde_json::{Map, Value};
+use engine::component::{Component, Kind, PluginOrigin};
+use serde_json::{Map, Value, json};
 
 /// One setting of a component, or a part of one.
 pub(super) struct SettingRow {
@@ -40,6 +40,33 @@ pub(super) fn settings(component: &Component) -> Vec<SettingRow> {
     rows
 }
 
+/// Where a component is from, as JSON.
+pub(super) fn origin(plugin: &PluginOrigin) -> Value {
+    json!({
+        "file": plugin.file.display().to_string(),
+        "version": plugin.version,
+        "abi": abi(plugin),
+        "built_with": plugin.built_with,
+    })
+}
+
+/// The version of the ABI, such as `1.0`.
+pub(super) fn abi(plugin: &PluginOrigin) -> String {
+    format!("{}.{}", plugin.abi.0, plugin.abi.1)
+}
+
+/// Where a component is from, in a sentence; none for what is built in.
+pub(super) fn origin_sentence(component: &Component) -> Option<String> {
+    let plugin = component.plugin()?;
+    Some(format!(
+        "Version {} of the plugin in `{}`, for plugin ABI {}, built with {}.",
+        plugin.version,
+        plugin.file.display(),
+        abi(plugin),
+        plugin.built_with
+    ))
+}
+
 /// Deeper than any settings are; keeps a schema that refers to itself from going on for ever.
 const DEPTH_MAX: usize = 5;
 
@@ -70,13 +97,13 @@ impl<'a> Reader<'a> {
             rows.push(SettingRow {
                 depth,
                 name: name.clone(),
-                takes: self.takes(property),
+                takes: self.takes(property, DEPTH_MAX),
                 default: default.filter(|value| shows(value)).map(as_yaml),
                 required: is_required(name),
                 about: if own.is_empty() { about(self.resolved(property)) } else { own },
             });
             if depth < DEPTH_MAX {
-                for nested in self.objects(property) {
+                for nested in self.objects(property, DEPTH_MAX) {
                     self.rows(nested, default, depth + 1, rows);
                 }
             }
@@ -90,7 +117,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The objects that a setting may be, itself or its items, whose keys are settings too.
-    fn objects(&self, schema: &'a Value) -> Vec<&'a Value> {
+    fn objects(&self, schema: &'a Value, depth: usize) -> Vec<&'a Value> {
+        let Some(depth) = depth.checked_sub(1) else { return Vec::new() };
         let schema = self.resolved(schema);
         if schema.get("properties").is_some() {
             return vec![schema];
@@ -98,11 +126,12 @@ impl<'a> Reader<'a> {
         let items = schema.get("items").into_iter();
         let values = schema.get("additionalProperties").filter(|schema| schema.is_object());
         let inner = cases(schema).chain(items).chain(values);
-        inner.flat_map(|inner| self.objects(inner)).collect()
+        inner.flat_map(|inner| self.objects(inner, depth)).collect()
     }
 
     /// What a value of the schema looks like, in few words.
-    fn takes(&self, schema: &'a Value) -> String {
+    fn takes(&self, schema: &'a Value, depth: usize) -> String {
+        let Some(depth) = depth.checked_sub(1) else { return "...".to_owned() };
         let schema = self.resolved(schema);
         if let Some(value) = schema.get("const") {
             return as_yaml(value);
@@ -114,26 +143,26 @@ impl<'a> Reader<'a> {
         let mut parts: Vec<String> = Vec::new();
         for case in cases(schema).filter(|case| case.get("type").is_none_or(|name| name != "null"))
         {
-            let part = self.takes(case);
+            let part = self.takes(case, depth);
             if part != "null" && !parts.contains(&part) {
                 parts.push(part);
             }
         }
         if parts.is_empty() {
-            parts.extend(types(schema).map(|name| self.takes_type(schema, name)));
+            parts.extend(types(schema).map(|name| self.takes_type(schema, name, depth)));
         }
         if parts.is_empty() { "any".to_owned() } else { joined(&parts) }
     }
 
-    fn takes_type(&self, schema: &'a Value, name: &str) -> String {
+    fn takes_type(&self, schema: &'a Value, name: &str, depth: usize) -> String {
         let inner = |key: &str| schema.get(key).filter(|inner| inner.is_object());
         match name {
             "array" => match inner("items") {
-                Some(items) => format!("list of {}", self.takes(items)),
+                Some(items) => format!("list of {}", self.takes(items, depth)),
                 None => "list".to_owned(),
             },
             "object" => match inner("additionalProperties") {
-                Some(values) => format!("map of {}", self.takes(values)),
+                Some(values) => format!("map of {}", self.takes(values, depth)),
                 None => "map".to_owned(),
             },
             _ => match schema.get("format").and_then(Value::as_str) {

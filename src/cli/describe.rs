@@ -7,10 +7,10 @@ mod text;
 use clap::{Args, ValueEnum};
 use engine::component::{Component, Kind};
 use engine::problem::{Problem, did_you_mean};
-use engine::registry::built_in;
 use serde_json::{Value, json};
 
-use super::components::{description, of_kind};
+use super::components::{description, of_kind, origin};
+use super::plugins::PluginArguments;
 use super::{CommandResult, terminal};
 
 /// What to describe.
@@ -19,6 +19,7 @@ use super::{CommandResult, terminal};
 Examples:
   engine describe retail_mix
   engine describe enricher/rhai           of the two components named rhai, the enricher
+  engine describe parquet --plugins plugins
   engine describe --all --format markdown > docs/reference.md")]
 pub(super) struct DescribeArguments {
     /// A component, such as `rhai` or `enricher/rhai`
@@ -30,6 +31,8 @@ pub(super) struct DescribeArguments {
     /// How to write the description
     #[arg(long, value_enum, default_value_t)]
     format: DescribeFormat,
+    #[command(flatten)]
+    plugins: PluginArguments,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -44,7 +47,7 @@ enum DescribeFormat {
 }
 
 pub(super) fn describe(arguments: &DescribeArguments) -> CommandResult {
-    let components = built_in();
+    let components = arguments.plugins.components()?;
     let chosen = match &arguments.component {
         Some(name) => named(&components, name)?,
         None => Kind::ALL.into_iter().flat_map(|kind| of_kind(&components, kind)).collect(),
@@ -60,13 +63,17 @@ pub(super) fn describe(arguments: &DescribeArguments) -> CommandResult {
 }
 
 fn object(component: &Component) -> Value {
-    json!({
+    let mut object = json!({
         "name": component.name,
         "kind": component.kind.singular(),
         "description": description(component),
         "settings": (component.schema)(),
         "example": example::stage(component),
-    })
+    });
+    if let Some(plugin) = component.plugin() {
+        object["plugin"] = origin(plugin);
+    }
+    object
 }
 
 /// The components that go by a name: `rhai`, `enricher/rhai` or `enrichers/rhai`.

@@ -14,7 +14,6 @@ use clap::{Args, Subcommand};
 use engine::dead_letter::{Entry, Filter, Letters, Replaying, count, read};
 use engine::engine::Engine;
 use engine::problem::{Problem, Problems, did_you_mean};
-use engine::registry::built_in;
 
 use super::pipeline::ReadArguments;
 use super::{CommandError, CommandResult, terminal};
@@ -121,7 +120,7 @@ fn is_pipeline(path: &Path) -> bool {
 }
 
 fn pipeline(path: &Path, read: &ReadArguments) -> Result<Engine, Problems> {
-    Engine::new(read.read(path, &read.environment()?)?, &built_in())
+    read.engine(read.read(path, &read.environment()?)?)
 }
 
 /// Opens a queue for reading. Letters that a replay has put aside are told of.

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use engine::component::Settings;
-use engine::engine::Engine;
 use engine::problem::{Problem, Problems, did_you_mean};
-use engine::registry::built_in;
 use engine::retail::{MasterKind, World};
 use engine::sources::retail::Retail;
 use engine::spec::Document;
@@ -72,7 +70,7 @@ fn export_master(arguments: &MasterArguments) -> CommandResult {
     if !arguments.force {
         refuse_to_replace(&files)?;
     }
-    let world = world_of(document, &source)?;
+    let world = world_of(&arguments.read, document, &source)?;
     write_all(&world, &arguments.to, &files)?;
     for (kind, path) in &files {
         terminal::note(&format!("wrote {} {kind} to {}", world.count(*kind), path.display()));
@@ -81,8 +79,8 @@ fn export_master(arguments: &MasterArguments) -> CommandResult {
 }
 
 /// The world of a source, as the source itself reads it.
-fn world_of(document: Document, source: &str) -> Result<World, Problems> {
-    let engine = Engine::new(document, &built_in())?;
+fn world_of(read: &ReadArguments, document: Document, source: &str) -> Result<World, Problems> {
+    let engine = read.engine(document)?;
     let plan = engine.plan();
     let stage = plan.stages.iter().find(|stage| stage.name == source);
     let stage = stage.ok_or_else(|| Problem::error(format!("no source is called `{source}`")))?;

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use engine::component::Kind;
 use engine::plan::Plan;
-use engine::registry::built_in;
 
 use super::pipeline::ReadArguments;
 use super::{CommandResult, terminal};
@@ -56,8 +55,9 @@ struct Node {
 }
 
 pub(super) fn graph(arguments: &GraphArguments) -> CommandResult {
-    let document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
-    let (plan, _) = Plan::new(document, &built_in())?;
+    let mut document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
+    let components = arguments.read.components(&mut document);
+    let (plan, _) = Plan::new(document, &components)?;
     let nodes = nodes(&plan);
     terminal::data(&match arguments.format {
         GraphFormat::Mermaid => mermaid::render(&nodes),

@@ -5,11 +5,11 @@ mod functions;
 use clap::{Args, ValueEnum};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use engine::component::Kind;
-use engine::registry::built_in;
+use engine::component::{Component, Kind};
 use serde_json::{Value, json};
 
-use super::components::of_kind;
+use super::components::{of_kind, origin};
+use super::plugins::PluginArguments;
 use super::{CommandResult, terminal};
 
 /// What to list.
@@ -18,6 +18,7 @@ use super::{CommandResult, terminal};
 Examples:
   engine list
   engine list sinks --format json
+  engine list --plugins plugins           with the plugins of a folder
   engine list functions                   what a rule may call
   engine list functions --format markdown > docs/functions.md")]
 pub(super) struct ListArguments {
@@ -26,6 +27,8 @@ pub(super) struct ListArguments {
     /// How to write the list
     #[arg(long, value_enum, default_value_t)]
     format: ListFormat,
+    #[command(flatten)]
+    plugins: PluginArguments,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -67,30 +70,51 @@ pub(super) fn list(arguments: &ListArguments) -> CommandResult {
     if matches!(arguments.kind, Some(KindName::Functions)) {
         return terminal::data(&functions::list(arguments.format));
     }
-    let components = built_in();
+    let components = arguments.plugins.components()?;
     let chosen = arguments.kind.and_then(KindName::kind);
     let kinds = Kind::ALL.into_iter().filter(|kind| chosen.is_none_or(|chosen| chosen == *kind));
     let rows: Vec<_> = kinds.flat_map(|kind| of_kind(&components, kind)).collect();
     terminal::data(&match arguments.format {
-        ListFormat::Json => {
-            let object = |row: &&engine::component::Component| json!({ "name": row.name, "kind": row.kind.singular(), "summary": row.summary() });
-            format!("{:#}", rows.iter().map(object).collect::<Value>())
-        }
-        ListFormat::Markdown => {
-            let head = "| name | kind | summary |\n|---|---|---|\n".to_owned();
-            rows.iter().fold(head, |text, row| {
-                let kind = row.kind.singular();
-                format!("{text}| `{}` | {kind} | {} |\n", row.name, row.summary())
-            })
-        }
-        ListFormat::Text => {
-            let mut table = plain_table(["NAME", "KIND", "SUMMARY"].map(str::to_owned));
-            for row in rows {
-                table.add_row([row.name, row.kind.singular(), &row.summary()]);
-            }
-            table.trim_fmt()
-        }
+        ListFormat::Json => format!("{:#}", rows.into_iter().map(object).collect::<Value>()),
+        ListFormat::Markdown => markdown(&rows),
+        ListFormat::Text => text(&rows),
     })
+}
+
+fn object(row: &Component) -> Value {
+    let kind = row.kind.singular();
+    let mut object = json!({ "name": row.name, "kind": kind, "summary": row.summary() });
+    if let Some(plugin) = row.plugin() {
+        object["plugin"] = origin(plugin);
+    }
+    object
+}
+
+fn markdown(rows: &[&Component]) -> String {
+    let head = "| name | kind | summary |\n|---|---|---|\n".to_owned();
+    rows.iter().fold(head, |text, row| {
+        let (kind, summary) = (row.kind.singular(), row.summary());
+        let file = row.plugin().map(|plugin| format!(" (`{}`)", plugin.file.display()));
+        format!("{text}| `{}` | {kind} | {summary}{} |\n", row.name, file.unwrap_or_default())
+    })
+}
+
+/// A table, in which plugins have their file.
+fn text(rows: &[&Component]) -> String {
+    let has_plugins = rows.iter().any(|row| row.plugin().is_some());
+    let heads = ["NAME", "KIND", "FROM", "SUMMARY"].into_iter();
+    let mut table =
+        plain_table(heads.filter(|head| has_plugins || *head != "FROM").map(str::to_owned));
+    for row in rows {
+        let mut cells = vec![row.name.to_owned(), row.kind.singular().to_owned()];
+        if has_plugins {
+            let file = row.plugin().map(|plugin| plugin.file.display().to_string());
+            cells.push(file.unwrap_or_else(|| "built in".to_owned()));
+        }
+        cells.push(row.summary());
+        table.add_row(cells);
+    }
+    table.trim_fmt()
 }
 
 /// A terminal that is narrower, or does not know its width, wraps the lines itself.

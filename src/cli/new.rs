@@ -1,7 +1,9 @@
-//! `engine new`: a pipeline to begin with, or the one that a generator's `config.json` describes.
+//! `engine new`: a pipeline to begin with, or the one that a generator's `config.json` describes; or
+//! a plugin.
 
 mod config;
 mod env_file;
+mod plugin;
 mod starter;
 
 use std::fs::OpenOptions;
@@ -15,6 +17,7 @@ use engine::registry::built_in;
 use engine::spec::{Document, Environment, Secret};
 
 use self::config::Config;
+use self::plugin::{Language, PluginKind};
 use self::starter::CONNECTION_STRING_VARIABLE;
 use super::{CommandError, CommandResult, Exit, terminal};
 
@@ -23,10 +26,23 @@ use super::{CommandError, CommandResult, Exit, terminal};
 #[command(after_help = "\
 Examples:
   engine new shop                     write shop.yaml
-  engine new shop --from config.json  with the settings of a retail generator's configuration")]
+  engine new shop --from config.json  with the settings of a retail generator's configuration
+  engine new --plugin loyalty         write a folder with a native plugin, an enricher in Rust
+  engine new --plugin archive --kind sink
+  engine new --plugin beat --kind source --language c")]
 pub(super) struct NewArguments {
-    /// The name of the pipeline, or the path of its file
+    /// The name of the pipeline, or the path of its file; with `--plugin` the folder of the plugin,
+    /// whose name is that of the plugin
     name: PathBuf,
+    /// Write a native plugin in place of a pipeline
+    #[arg(long, conflicts_with_all = ["from", "force"])]
+    plugin: bool,
+    /// The kind of stage that the plugin is
+    #[arg(long, requires = "plugin", value_enum, default_value_t = PluginKind::Enricher)]
+    kind: PluginKind,
+    /// What the plugin is written in
+    #[arg(long, requires = "plugin", value_enum, default_value_t = Language::Rust)]
+    language: Language,
     /// Take settings from the JSON configuration of a retail generator
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
@@ -36,6 +52,9 @@ pub(super) struct NewArguments {
 }
 
 pub(super) fn new(arguments: &NewArguments) -> CommandResult {
+    if arguments.plugin {
+        return plugin::new(&arguments.name, arguments.kind, arguments.language);
+    }
     let path = file_path(&arguments.name);
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();

@@ -5,10 +5,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use engine::component::Kind;
+use engine::component::{Component, Kind};
+use engine::engine::Engine;
 use engine::problem::{Problem, Problems};
+use engine::registry::available;
 use engine::spec::{Document, Environment};
 use serde_json::{Value, json};
+
+use super::plugins::PluginArguments;
 
 /// What a spec is read with.
 #[derive(Args)]
@@ -19,6 +23,8 @@ pub(super) struct ReadArguments {
     /// Take variables from a file of `NAME=value` lines, before those of the environment
     #[arg(long, value_name = "FILE")]
     pub(super) env_file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) plugins: PluginArguments,
 }
 
 impl ReadArguments {
@@ -56,6 +62,17 @@ impl ReadArguments {
             }
         }
         if problems.is_empty() { Ok(document) } else { Err(problems) }
+    }
+
+    /// The components that a spec may name. What is wrong with libraries is noted in it.
+    pub(super) fn components(&self, document: &mut Document) -> Vec<Component> {
+        available(document, &self.plugins.search())
+    }
+
+    /// The pipeline of a spec.
+    pub(super) fn engine(&self, mut document: Document) -> Result<Engine, Problems> {
+        let components = self.components(&mut document);
+        Engine::new(document, &components)
     }
 }
 

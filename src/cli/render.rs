@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use engine::plan::{Plan, render_effective};
-use engine::registry::built_in;
 
 use super::pipeline::ReadArguments;
 use super::{CommandResult, terminal};
@@ -24,8 +23,8 @@ pub(super) struct RenderArguments {
 }
 
 pub(super) fn render(arguments: &RenderArguments) -> CommandResult {
-    let document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
-    let components = built_in();
+    let mut document = arguments.read.read(&arguments.file, &arguments.read.environment()?)?;
+    let components = arguments.read.components(&mut document);
     match Plan::new(document.clone(), &components) {
         Ok((plan, _)) => terminal::data(&plan.document.render_effective()),
         // What it came to may be just what explains the problems.

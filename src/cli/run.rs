@@ -18,7 +18,6 @@ use engine::control::Control;
 use engine::engine::Engine;
 use engine::plan::Plan;
 use engine::problem::{Problem, Problems};
-use engine::registry::built_in;
 use engine::runtime::{Report, Run, Threads};
 use engine::spec::{Environment, SpecDuration};
 use tokio::runtime::Handle;
@@ -104,7 +103,7 @@ fn load(
         let mut document = arguments.read.read(&arguments.file, &environment)?;
         arguments.clock.edit(&mut document);
         arguments.shard.edit(&mut document);
-        let engine = Engine::new(document, &built_in())?;
+        let engine = arguments.read.engine(document)?;
         let engine = engine.with_drain_timeout(arguments.drain_timeout);
         let engine = arguments.trace.tap(engine)?;
         if output.quiet == 0 && !engine.warnings().is_empty() {

@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use engine::plan::pipeline_schema;
 use engine::problem::{Problem, did_you_mean};
-use engine::registry::built_in;
 use engine::retail::EventType;
 
+use super::plugins::PluginArguments;
 use super::{CommandResult, terminal};
 
 /// Which schema.
@@ -13,10 +13,13 @@ use super::{CommandResult, terminal};
 #[command(after_help = "\
 Examples:
   engine schema > schemas/pipeline.schema.json
+  engine schema --plugins plugins > pipeline.schema.json      with the plugins of a folder
   engine schema event receipt_created")]
 pub(super) struct SchemaArguments {
     #[command(subcommand)]
     of: Option<SchemaOf>,
+    #[command(flatten)]
+    plugins: PluginArguments,
 }
 
 #[derive(Subcommand)]
@@ -33,7 +36,7 @@ enum SchemaOf {
 
 pub(super) fn schema(arguments: &SchemaArguments) -> CommandResult {
     let schema = match &arguments.of {
-        None | Some(SchemaOf::Pipeline) => pipeline_schema(&built_in()),
+        None | Some(SchemaOf::Pipeline) => pipeline_schema(&arguments.plugins.components()?),
         Some(SchemaOf::Event { event_type }) => {
             engine::retail::schema(event_type_named(event_type)?)
         }

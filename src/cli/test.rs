@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use engine::clock::{Clock, Speed};
-use engine::engine::Engine;
 use engine::problem::{Problem, Problems};
-use engine::registry::built_in;
 use engine::testing::{Outcome, Snapshots, Suite};
 
 use super::pipeline::ReadArguments;
@@ -196,7 +194,7 @@ fn suite(path: &Path, arguments: &TestArguments, files: &mut Files) -> Result<Su
     let environment = arguments.read.environment()?;
     let document = arguments.read.read(path, &environment);
     let suite = document
-        .and_then(|document| Engine::new(document, &built_in()))
+        .and_then(|document| arguments.read.engine(document))
         .and_then(|engine| Suite::new(engine.plan()));
     files.add(environment.files_read());
     suite

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use engine::engine::Engine;
 use engine::problem::{Problem, Problems, Severity};
-use engine::registry::built_in;
 use engine::spec::Environment;
 use engine::testing::Suite;
 use serde_json::{Value, json};
@@ -115,7 +114,7 @@ fn check(
 ) -> Result<(Problems, Option<Engine>), Problems> {
     let mut document = arguments.read.read(file, environment)?;
     arguments.shard.edit(&mut document);
-    let engine = Engine::new(document, &built_in())?;
+    let engine = arguments.read.engine(document)?;
     let mut problems = engine.warnings().clone();
     problems.append(Suite::new(engine.plan())?.warnings().clone());
     let denied = arguments.deny_warnings && !problems.is_empty();

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 
 use super::*;
-use crate::component::BuildContext;
+use crate::component::{BuildContext, Origin};
 use crate::event::{Batch, Event, INVENTORY_UPDATED, Ledger, RECEIPT_CREATED, Text, Timestamp};
 use crate::failure::Failure;
 use crate::kind::Kind;
@@ -213,9 +213,19 @@ fn component(
     kind: Kind,
     stage: impl Fn() -> Stage + Send + Sync + 'static,
 ) -> Component {
-    let schema = || schemars::schema_for!(NoSettings);
+    let schema = Arc::new(|| schemars::schema_for!(NoSettings));
+    let origin = Origin::BuiltIn;
     let build = Arc::new(move |_: serde_json::Value, _: &BuildContext<'_>| Ok(stage()));
-    Component { name, kind, example: "", shares_out: false, simulates: false, schema, build }
+    Component {
+        name,
+        kind,
+        example: "",
+        shares_out: false,
+        simulates: false,
+        origin,
+        schema,
+        build,
+    }
 }
 
 impl Enricher for Odd {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::component::{Component, Kind};
 use crate::problem::{Problem, Problems, did_you_mean};
 use crate::script::Condition;
-use crate::spec::{Checker, Document, Spec, StageSpec, list, pointer_to};
+use crate::spec::{Checker, Document, Spec, StageSpec, Unloaded, list, pointer_to};
 
 /// A stage of the spec, sound or not.
 pub(super) struct Draft<'a> {
@@ -65,7 +65,10 @@ pub(super) fn drafts<'a>(
             let found = match stage["type"].as_str() {
                 Some(_) if document.is_unfilled(&type_pointer) => None,
                 Some(name) => component(components, kind, name)
-                    .map_err(|problem| problems.push(problem.at(document.place(&type_pointer))))
+                    .map_err(|problem| {
+                        let problem = hinting_at(document.unloaded(), problem);
+                        problems.push(problem.at(document.place(&type_pointer)));
+                    })
                     .ok(),
                 None => None,
             };
@@ -124,6 +127,29 @@ fn component<'a>(
         [] => problem,
         known => problem.help(format!("the {} are {}", kind.section(), list(known, "and"))),
     })
+}
+
+/// So many libraries are named in which a component may be; more are only counted.
+const UNLOADED_SHOWN: usize = 3;
+
+/// Says which libraries the component may be in, had they been loaded.
+fn hinting_at(unloaded: &[Unloaded], mut problem: Problem) -> Problem {
+    if unloaded.is_empty() {
+        return problem;
+    }
+    let shown = unloaded.iter().take(UNLOADED_SHOWN);
+    let mut hints: Vec<_> =
+        shown.map(|one| format!("`{}` ({})", one.file.display(), one.reason)).collect();
+    match unloaded.len() - hints.len() {
+        0 => {}
+        more => hints.push(format!("one of {more} more")),
+    }
+    let hint = format!("in what was not loaded: {}", hints.join(", or "));
+    problem.help = Some(match problem.help {
+        Some(help) => format!("{help}; or it is {hint}"),
+        None => format!("it may be {hint}"),
+    });
+    problem
 }
 
 fn with_article(kind: Kind) -> String {

@@ -97,6 +97,8 @@ fn settings_schema(component: &Component) -> Value {
     let mut schema = (component.schema)().to_value();
     if let Some(keys) = schema.as_object_mut() {
         keys.shift_remove("$schema");
+        // References in it are to this document from now on.
+        keys.shift_remove("$id");
     }
     let home = format!("#/$defs/{}", definition(component));
     for_each_schema(&mut schema, &mut |keys| {

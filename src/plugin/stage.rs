@@ -15,7 +15,7 @@ use crate::stage::Stage;
 
 /// Makes a stage: creates an instance of the plugin, which looks at the settings and does nothing
 /// else yet.
-pub fn build(
+pub(super) fn build(
     descriptor: &Descriptor,
     settings: Json,
     cx: &BuildContext<'_>,

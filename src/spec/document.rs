@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::excerpt;
 use super::file::read_bytes;
 use super::include::Loader;
+use super::libraries::Unloaded;
 use super::node::{Content, Node, place};
 use super::variables::Environment;
 use crate::event::mix;
@@ -26,6 +27,8 @@ pub struct Document {
     pub(super) problems: Problems,
     /// Whether an included file could not be read.
     pub(super) lacks_an_include: bool,
+    /// Libraries that could not be loaded.
+    pub(super) unloaded: Vec<Unloaded>,
     /// Pointers of leaves that are never shown.
     pub(super) secrets: BTreeSet<String>,
 }
@@ -71,6 +74,7 @@ impl Document {
             environment: environment.clone(),
             problems: loader.problems,
             lacks_an_include: loader.lacks_an_include,
+            unloaded: Vec::new(),
             secrets: BTreeSet::new(),
         })
     }

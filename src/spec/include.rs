@@ -15,6 +15,9 @@ use crate::problem::{Place, Problem, Problems, SourceText};
 /// The keys that an included file may have.
 const SECTIONS: [&str; 5] = ["sources", "enrichers", "correlators", "batchers", "sinks"];
 
+/// The key of the libraries that the stages of a file are from.
+const LIBRARIES: &str = "plugins";
+
 /// Gathers the files of one spec.
 pub(super) struct Loader<'a> {
     environment: &'a Environment,
@@ -111,10 +114,14 @@ impl<'a> Loader<'a> {
             if section.key.starts_with("x-") {
                 continue;
             }
+            if section.key == LIBRARIES {
+                self.add_libraries(known, section);
+                continue;
+            }
             if !SECTIONS.contains(&section.key.as_str()) {
                 let message = format!("`{}` in an included file", section.key);
                 self.problems.push(Problem::error(message).at(section.key_place).help(format!(
-                    "an included file adds stages: it may have `{}` and `include`",
+                    "an included file adds stages: it may have `{}`, `{LIBRARIES}` and `include`",
                     SECTIONS.join("`, `")
                 )));
                 continue;
@@ -123,6 +130,32 @@ impl<'a> Loader<'a> {
                 Some(entry) if is_null(&entry.value) => entry.value = section.value,
                 Some(entry) => self.add_to_section(entry, section.value),
                 None => known.push(section),
+            }
+        }
+    }
+
+    /// Adds the libraries that the stages of an included file need.
+    fn add_libraries(&mut self, known: &mut Vec<Entry>, included: Entry) {
+        let Content::Sequence(libraries) = included.value.content else {
+            if !is_null(&included.value) {
+                let message = format!("`{LIBRARIES}` is a list of files and folders");
+                self.problems.push(Problem::error(message).at(included.value.place));
+            }
+            return;
+        };
+        match known.iter_mut().find(|entry| entry.key == LIBRARIES) {
+            Some(entry) if is_null(&entry.value) => {
+                entry.value.content = Content::Sequence(libraries);
+            }
+            // What is no list is told by the check of the frame.
+            Some(entry) => {
+                if let Content::Sequence(all) = &mut entry.value.content {
+                    all.extend(libraries);
+                }
+            }
+            None => {
+                let content = Content::Sequence(libraries);
+                known.push(Entry { value: Node { content, ..included.value }, ..included });
             }
         }
     }
@@ -252,6 +285,26 @@ mod tests {
         assert!(document.problems().is_empty(), "{}", document.problems());
         let expected = json!({ "sources": { "x": 1, "y": 2 }, "sinks": { "z": 3 } });
         assert_eq!(document.value(""), expected);
+    }
+
+    #[test]
+    fn libraries_of_included_files_are_added_and_are_relative_to_them() {
+        for own in ["", "plugins:\n", "plugins: [x]\n"] {
+            let main = format!("include: [a/a.yaml]\n{own}");
+            let included = "plugins: [y, { path: z }]\n";
+            let (folder, document) = read(&[("main.yaml", &main), ("a/a.yaml", included)]);
+            assert!(document.problems().is_empty(), "{}", document.problems());
+            let libraries = document.value("/plugins");
+            let libraries = libraries.as_array().unwrap();
+            let included = &libraries[libraries.len() - 2..];
+            assert_eq!(included, [json!("y"), json!({ "path": "z" })], "{own}");
+            let last = format!("/plugins/{}", libraries.len() - 1);
+            assert_eq!(document.directory_of(&last), folder.path().join("a"), "{own}");
+        }
+        let (_folder, document) =
+            read(&[("main.yaml", "include: [a.yaml]\n"), ("a.yaml", "plugins: y\n")]);
+        let said = document.problems().to_string();
+        assert!(said.contains("`plugins` is a list") && said.contains("a.yaml:1:10"), "{said}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["spec", "script"],
     &["monitor", "dead_letter", "state", "checkpoint", "stage", "component", "event_hubs"],
     &["sources", "enrichers", "correlators", "batchers", "sinks", "delivery"],
-    &["registry"],
+    &["plugin", "registry"],
     &["plan"],
     &["graph"],
     &["runtime"],

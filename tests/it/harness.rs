@@ -101,6 +101,13 @@ impl Running {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
+    /// Puts a copy of a file in its folder in the place of another one, at once.
+    pub(crate) fn replace(&self, name: &str, with: &str) {
+        let (name, aside) = (self.folder.path().join(name), self.folder.path().join("aside"));
+        std::fs::copy(self.folder.path().join(with), &aside).unwrap();
+        std::fs::rename(aside, name).unwrap();
+    }
+
     /// Waits until it says something on stderr.
     pub(crate) fn wait_for(&self, text: &str) {
         let found = self.said.iter().any(|line| line.contains(text));
@@ -131,6 +138,14 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// The program again, with what it left in its folder.
+    pub(crate) fn again(self, arguments: &[&str]) -> Test {
+        let mut test = Test::new(arguments);
+        test.command.current_dir(self.folder.path());
+        test.folder = self.folder;
+        test
+    }
+
     /// Checks the exit code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {

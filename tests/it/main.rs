@@ -12,6 +12,7 @@ mod event_hubs;
 #[cfg(feature = "event_hubs")]
 mod event_hubs_source;
 mod event_schemas;
+mod example_plugins;
 mod fakes;
 mod faults;
 mod floors;
@@ -23,6 +24,8 @@ mod http_sink;
 mod http_source;
 mod invariants;
 mod kills;
+mod loading;
+mod new_plugin;
 mod outage;
 mod peer;
 mod pipelines;

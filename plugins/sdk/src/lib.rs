@@ -58,6 +58,8 @@ mod batch;
 mod engine;
 mod outcome;
 mod plugin;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod value;
 
 pub use batch::{Events, Observed, Output, Retained, Rows};

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use engine::component::{Component, Kind};
 
 use super::example;
-use crate::cli::components::{SettingRow, description, settings};
+use crate::cli::components::{SettingRow, description, origin_sentence, settings};
 
 /// The page of all components, by kind.
 pub(super) fn reference(components: &[&Component]) -> String {
@@ -23,13 +23,41 @@ pub(super) fn reference(components: &[&Component]) -> String {
             let _ = write!(page, "\n{}", section(component));
         }
     }
+    page.push_str(PLUGINS);
     page
 }
+
+const PLUGINS: &str = "
+## Plugins
+
+Libraries add components of all kinds but batchers. A pipeline names them under `plugins:`, files or folders
+whose libraries are all taken; paths are relative to the file that names them, and included files may have
+`plugins:`, too:
+
+```yaml
+plugins:
+  - plugins
+  - path: vendor/libloyalty.so
+    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+```
+
+A file is checked before it is loaded, its `sha256` before anything else. That keeps the wrong file out, and
+not someone who can replace it at that very moment. `--plugins PATH` and the variable `ENGINE_PLUGIN_PATH` name
+further files and folders. A library is loaded once in the life of a process: to have another version, put it
+there under the old name (move it there, since writing into a file that is in use may end the process) and
+start the engine anew.
+
+`engine plugins list PATH` shows what libraries hold, `engine describe NAME --plugins PATH` the settings, and
+`engine schema --plugins PATH` has them for an editor.
+";
 
 /// The section of one component.
 pub(super) fn section(component: &Component) -> String {
     let (name, kind) = (component.name, component.kind.singular());
     let mut section = format!("### `{name}` ({kind})\n\n{}\n", description(component));
+    if let Some(origin) = origin_sentence(component) {
+        let _ = write!(section, "\n{origin}\n");
+    }
     let rows = settings(component);
     if !rows.is_empty() {
         section.push_str("\n| setting | type | default | |\n|---|---|---|---|\n");

@@ -5,13 +5,16 @@ use std::fmt::Write;
 use engine::component::Component;
 
 use super::example;
-use crate::cli::components::{SettingRow, description, settings};
+use crate::cli::components::{SettingRow, description, origin_sentence, settings};
 use crate::cli::list::plain_table;
 
 /// The page.
 pub(super) fn page(component: &Component) -> String {
     let kind = component.kind.singular();
     let mut page = format!("{} ({kind})\n\n{}\n", component.name, description(component));
+    if let Some(origin) = origin_sentence(component) {
+        let _ = write!(page, "\n{origin}\n");
+    }
     let rows = settings(component);
     if rows.is_empty() {
         page.push_str("\nIt has no settings.\n");
