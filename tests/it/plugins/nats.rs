@@ -157,5 +157,6 @@ fn a_server_that_says_nothing_holds_up_no_stop() {
     running.signal("INT");
     running.signal("INT");
     let ended = running.end(String::new());
-    ended.exits(1).says("stopped while connecting");
+    let ended = ended.exits(1).says("it did not open in the time of the run");
+    ended.never_says("left behind");
 }

@@ -94,6 +94,8 @@ fn every_event_is_a_row_of_the_file_of_its_type() {
             assert_eq!(row[name], event[name], "{name}");
         }
         for (name, value) in event["payload"].as_object().unwrap() {
+            // The envelope has a `source`, too.
+            let name = if name == "source" { "payload_source" } else { name };
             match value {
                 Value::Array(_) | Value::Object(_) => assert_eq!(row[name], value.to_string()),
                 Value::Number(number) => assert_eq!(row[name].as_f64(), number.as_f64(), "{name}"),
@@ -123,7 +125,7 @@ fn a_run_that_is_killed_leaves_whole_files_and_the_next_one_has_the_rest() {
     let rows = rows(&ended, "lake");
     assert_eq!(ids(&rows), ids(&expected));
     // What was between the last snapshot and the kill may be there twice.
-    assert!(rows.len() < 20_000 + there.len(), "{} rows", rows.len());
+    assert!(rows.len() <= 20_000 + there.len(), "{} rows", rows.len());
 }
 
 #[test]
@@ -142,7 +144,7 @@ sinks:
             r#"{{"event_type":"x","trace_id":"{id}","ingest_timestamp":"2024-11-29T10:00:00Z","payload":{{"total":{total}}}}}"#
         ) + "\n"
     };
-    let input = line("TR_1", "1") + &line("TR_2", "\"a lot\"") + &line("TR_3", "2.5");
+    let input = [line("TR_1", "1"), line("TR_2", "\"a lot\""), line("TR_3", "2.5")].concat();
     let plugin = plugin();
     let test = Test::new(&["run", "p.yaml", "--plugins", &plugin]).file("p.yaml", spec);
     let ended = test.file("in.ndjson", &input).run().exits(0);
