@@ -68,7 +68,7 @@ fn whoever_has_credentials_gets_in_and_nobody_else() {
     let token = ("authorization { token: s3cret }".to_owned(), json!({ "token": "s3cret" }));
     let user = (
         "authorization { users: [ { user: till, password: s3cret } ] }".to_owned(),
-        json!({ "user": { "name": "till", "password": "s3cret" } }),
+        json!({ "user": "till", "password": "s3cret" }),
     );
     let nkey =
         (format!("authorization {{ users: [ {{ nkey: {PUBLIC} }} ] }}"), json!({ "nkey": SEED }));
@@ -78,7 +78,7 @@ fn whoever_has_credentials_gets_in_and_nobody_else() {
         settings["credentials"] = credentials;
         let mut trial = Trial::new(&settings).unwrap();
         assert_eq!(trial.write(&receipts(0..3)), Outcome::delivered());
-        let wrong = json!({ "user": { "name": "till", "password": "wr0ng" } });
+        let wrong = json!({ "user": "till", "password": "wr0ng" });
         for credentials in [json!({ "token": "wr0ng" }), wrong, Value::Null] {
             settings["credentials"] = credentials;
             let reason = error(&settings);
@@ -112,6 +112,10 @@ fn settings_that_cannot_work_are_refused_before_the_run() {
     assert_eq!(with("subject", json!("a.{b")), "a `{` in `a.{b` has no `}`");
     assert!(with("subject", json!("a.{nowhere}")).starts_with("there is no field `nowhere`"));
     assert_eq!(with("stream", json!({ "name": "a.b" })), "`a.b` is no name of a stream");
+    let ways = "`credentials` are one of `token`, `user` with `password`, `nkey` or `file`";
+    assert_eq!(with("credentials", json!({ "user": "till" })), ways);
+    assert_eq!(with("credentials", json!({ "token": "x", "nkey": "y" })), ways);
+    assert_eq!(with("credentials", json!({})), ways);
     let error = with("tls", json!({ "cert_file": "x.pem" }));
     assert_eq!(error, "`cert_file` and `key_file` of `tls` go together");
 }
