@@ -209,13 +209,13 @@ impl Benched {
             taps: self.taps(),
         };
         // Wiring asks for the runtime's timers.
-        let graph = {
+        let run = {
             let _inside = runtime.enter();
-            Graph::wire(&self.plan, &around)?
+            Run::new(Graph::wire(&self.plan, &around)?, &around, DRAIN_TIMEOUT)
         };
         let before = [ProcessorTime::Process, ProcessorTime::Thread].map(ProcessorTime::now);
         self.meter.begin(control, self.time_max);
-        let report = runtime.block_on(Run::new(graph, &around, DRAIN_TIMEOUT).finish());
+        let report = runtime.block_on(run.finish());
         let (readings, is_cut_short) = self.meter.end();
         let after = [ProcessorTime::Process, ProcessorTime::Thread].map(ProcessorTime::now);
         runtime.shutdown_background();

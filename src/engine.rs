@@ -21,7 +21,7 @@ use crate::plan::{Plan, PlannedStage};
 use crate::plugin::Search;
 use crate::problem::{Problem, Problems};
 use crate::registry::available;
-use crate::runtime::{Monitor, Report, Run};
+use crate::runtime::{Monitor, Report, Run, Threads};
 use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
 
 pub use replay::{Outlook, Replay, ReplayError, Replayed};
@@ -276,15 +276,14 @@ impl Engine {
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
-                let runtime = tokio::runtime::Runtime::new().map_err(no_thread)?;
-                let report = runtime.block_on(async {
-                    let run = self.prepare(runs_with)?;
-                    // Whoever started the run waits for this.
-                    let _ = ready.send(run.monitor());
-                    Ok(run.finish().await)
-                });
-                runtime.shutdown_background();
-                report
+                let threads = Threads::new().map_err(no_thread)?;
+                let run = {
+                    let _inside = threads.stages().enter();
+                    self.prepare(runs_with)?
+                };
+                // Whoever started the run waits for this.
+                let _ = ready.send(run.monitor());
+                Ok(threads.block_on(run.finish()))
             })
             .map_err(no_thread)?;
         match started.recv() {
@@ -356,3 +355,6 @@ fn join(thread: JoinHandle<Result<Report, Problems>>) -> Result<Report, Problems
 fn no_thread(error: std::io::Error) -> Problems {
     Problem::error(format!("cannot start a thread: {error}")).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 //! Floor 0: everything may import this, this imports nothing of ours.
 
 mod batch;
+mod changes;
 mod digits;
+mod envelope;
 mod escape;
 mod exact;
 mod field_path;
@@ -24,8 +26,10 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
 pub use batch::{BATCH_EVENTS, Batch, BatchBuilder};
+pub use changes::{EventChanges, FieldChanges};
+pub use envelope::{EnvelopeError, EnvelopeKey};
 pub use exact::Exact;
-pub use field_path::FieldPath;
+pub use field_path::{FieldPath, Look, Undo};
 pub use json_read::{JsonError, JsonReader};
 pub use json_write::JsonWriter;
 pub use key::{Key, TooManyNames};

@@ -2,6 +2,7 @@
 
 mod batch;
 mod budget;
+mod calls;
 mod correlate;
 mod enrich;
 mod fan_out;
@@ -34,6 +35,7 @@ use crate::state::StateError;
 
 use batch::batch;
 use budget::{Budget, Enough};
+use calls::{asking, polling};
 use correlate::{Memory, correlate};
 use enrich::enrich;
 use fan_out::share;
@@ -175,7 +177,8 @@ impl<'a> Wiring<'a> {
         let failures = Failures::new(account.clone(), letters, self.around.control.clone());
         let PlannedStage { when, name, .. } = &self.plan.stages[place];
         let (when, tap) = (when.clone(), self.around.taps.get(name).cloned());
-        StageContext { account, failures, when, tap }
+        let control = self.around.control.clone();
+        StageContext { account, failures, control, when, tap }
     }
 
     /// A stage's part in the checkpoints, or that of something in front of it.
@@ -227,8 +230,9 @@ impl<'a> Wiring<'a> {
             holds: hold.holds(),
         };
         let (control, account) = (self.around.control.clone(), Arc::clone(&cx.account));
+        cx.account.show_metrics(source.metrics().into_iter().collect());
         let batches = feed(source, context, checkpoint, self.around.control.clone(), enough, hold);
-        batches
+        asking(batches.boxed(), Arc::clone(&cx.account))
             .scan((), move |(), batch| {
                 let batch = batch.map_err(|error| {
                     account.break_off(&error.0);
@@ -313,6 +317,7 @@ impl<'a> Wiring<'a> {
         cx: StageContext,
     ) {
         let (faults, seed) = (planned.delivery.chaos.as_ref(), self.plan.spec.seed);
+        cx.account.show_metrics(sink.metrics().into_iter().collect());
         let sink = Chaos::around(sink, faults, &planned.name, seed, self.around.clock);
         let is_batched = |input: &usize| matches!(self.plan.stages[*input].kind, Kind::Batcher);
         let input = if sink.wants_batches() && !planned.inputs.iter().all(is_batched) {
@@ -321,6 +326,7 @@ impl<'a> Wiring<'a> {
             input
         };
         let input = tap::working(input, cx.tap.as_ref());
+        let account = Arc::clone(&cx.account);
         let delivery = Delivery {
             sink,
             settings: planned.delivery.clone(),
@@ -332,7 +338,7 @@ impl<'a> Wiring<'a> {
             buffer_path: self.plan.buffer_path(planned),
         };
         let (taken_in, sent) = delivery.of(input);
-        self.graph.tasks.extend([taken_in.boxed(), sent.boxed()]);
+        self.graph.tasks.extend([taken_in.boxed(), polling(sent, account).boxed()]);
     }
 
     /// Gives a stage's events to those that read them.

@@ -28,7 +28,6 @@ pub mod stage;
 pub mod state;
 
 pub mod plugin;
-
 pub mod registry;
 
 pub mod plan;

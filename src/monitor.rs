@@ -3,9 +3,11 @@
 mod account;
 mod delivery;
 mod findings;
+mod metrics;
 mod statistics;
 
-pub use account::{Account, Tally};
+pub use account::{Account, Tally, Working};
 pub use delivery::{BreakerState, DeliveryFigures, DeliveryTally};
 pub use findings::{Findings, FindingsBoard, Violations};
+pub use metrics::{METRICS_MAX, MetricError, MetricKind, MetricTally, MetricValue, StageMetrics};
 pub use statistics::{ComponentHealth, Health, StageStatistics, Statistics};

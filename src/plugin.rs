@@ -1,15 +1,26 @@
 //! Native plugins: libraries from outside become components like any other.
 //!
 //! A spec, the command line or the environment names files and folders; what is found there is
-//! checked, loaded once, and read.
+//! checked, loaded once, and read. The rest stands between instances of plugins and the graph.
 
+mod context;
+mod correlator;
 mod defaults;
 mod descriptor;
+mod enricher;
 mod folders;
 mod image;
+mod keys;
 mod library;
+mod loan;
+mod made;
 mod schema;
+mod sink;
+mod source;
 mod stage;
+#[cfg(test)]
+mod tests;
+mod watchdog;
 
 pub use engine_plugin::abi::HEADER;
 pub(crate) use folders::Lookup;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::checkpoint::Checkpoints;
@@ -16,8 +17,10 @@ use crate::graph::{Graph, Surroundings};
 use crate::monitor::{Account, Health, Statistics};
 
 mod report;
+mod threads;
 
 pub use report::{Ending, Report};
+pub use threads::Threads;
 
 /// A look at a run, from anywhere, while it goes on and after it.
 #[derive(Clone)]
@@ -41,8 +44,17 @@ impl Monitor {
 /// How long what is left may take on its way to disk, once nothing is sent any more.
 const KEEP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a task may take to notice that it was given up: it does when its stage comes back from
+/// a call.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether calls that go on have ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
 /// A graph with all that its run needs.
 pub struct Run {
+    /// Where the tasks run.
+    runtime: Handle,
     tasks: Vec<BoxFuture<'static, ()>>,
     monitor: Monitor,
     control: Control,
@@ -53,9 +65,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run of a graph that has not begun.
+    /// A run of a graph that has not begun. Its stages are going to run in the current runtime,
+    /// wherever [`Self::finish`] is waited for.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
     pub fn new(graph: Graph, around: &Surroundings, drain_timeout: Duration) -> Self {
         Self {
+            runtime: Handle::current(),
             tasks: graph.tasks,
             monitor: Monitor { accounts: graph.accounts.into(), clock: around.clock },
             control: around.control.clone(),
@@ -77,10 +94,13 @@ impl Run {
 
     /// Runs until every stream has ended: because its sources did, or were stopped. Sources end
     /// first and sinks close last, since each stream ends only after those that it reads.
-    pub async fn finish(self) -> Report {
+    ///
+    /// A stage that does not come back from a call is left behind with its thread, once the run
+    /// was given up.
+    pub async fn finish(mut self) -> Report {
         let mut tasks = JoinSet::new();
-        for task in self.tasks {
-            tasks.spawn(task);
+        for task in std::mem::take(&mut self.tasks) {
+            tasks.spawn_on(task, &self.runtime);
         }
         let clock = self.monitor.clock;
         let is_overdue = AtomicBool::new(false);
@@ -99,7 +119,7 @@ impl Run {
             () = stopped => false,
         };
         if !drained {
-            tasks.shutdown().await;
+            self.give_up_tasks(tasks).await;
         } else if self.control.errors().is_empty() {
             let ended = self.control.phase() == Phase::Running;
             let time = self.end.filter(|_| ended).unwrap_or_else(now);
@@ -109,6 +129,39 @@ impl Run {
         }
         let overdue = is_overdue.into_inner().then_some(self.drain_timeout);
         Report::new(&self.monitor, &self.control, drained, overdue)
+    }
+}
+
+impl Run {
+    /// Waits until all tasks have noticed that they were given up, or names those that do not.
+    async fn give_up_tasks(&self, mut tasks: JoinSet<()>) {
+        let accounts = &self.monitor.accounts;
+        let ended = async {
+            tasks.shutdown().await;
+            // Calls that block have threads of their own, which no task waits for now.
+            while accounts.iter().any(|account| account.is_working()) {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+        };
+        if tokio::time::timeout(GIVE_UP_TIMEOUT, ended).await.is_ok() {
+            return;
+        }
+        let seconds = GIVE_UP_TIMEOUT.as_secs();
+        let mut are_named = false;
+        for account in accounts.iter().filter(|account| account.is_working()) {
+            let (kind, stage) = (account.kind.singular(), &account.stage);
+            let error = format!(
+                "{kind} `{stage}`: it did not come back from a call within {seconds} s after the \
+                 run was given up, and its thread was left behind"
+            );
+            account.break_off(&error);
+            self.control.fail(error);
+            are_named = true;
+        }
+        if !are_named {
+            let error = format!("a task did not end within {seconds} s after the run was given up");
+            self.control.fail(error);
+        }
     }
 }
 

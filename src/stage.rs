@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Ledger, Timestamp, TraceIds};
-use crate::monitor::FindingsBoard;
+use crate::monitor::{FindingsBoard, StageMetrics};
 use crate::problem::Problems;
 use crate::script::{Premises, RuleFigures};
 
@@ -55,6 +55,11 @@ pub trait Source: Send {
     /// Whether it makes events of the contract, with the fields that each type has and no others.
     fn keeps_contract(&self) -> bool {
         false
+    }
+
+    /// Where it records what it measures itself.
+    fn metrics(&self) -> Option<StageMetrics> {
+        None
     }
 
     /// Connects and looks, for `engine validate --probe`: takes nothing. Says what is there.
@@ -123,6 +128,28 @@ pub trait Enricher: Send {
     /// Looks at each row; what is to go is marked with its verdict, never taken out in silence.
     fn enrich(&mut self, rows: &mut Rows<'_>);
 
+    /// Gets ready: connects. Called once before the first batch, where it may block. Where it
+    /// fails, the run does.
+    fn open(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Finishes what is half done. Called once behind the last batch, where it may block. An
+    /// instance of a run that is given up, or that cannot go on, is dropped without it.
+    fn close(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Whether [`Enricher::enrich`] may block: then it is called where nobody waits for the thread.
+    fn blocks(&self) -> bool {
+        false
+    }
+
+    /// Where it records what it measures itself.
+    fn metrics(&self) -> Option<StageMetrics> {
+        None
+    }
+
     /// Where it enters what it finds out about the events, if that is what it is for.
     fn findings(&self) -> Option<FindingsBoard> {
         None
@@ -151,6 +178,7 @@ pub struct Rows<'a> {
     events: &'a mut [Event],
     selected: Option<&'a [u32]>,
     verdicts: Vec<(u32, Verdict)>,
+    broken: Option<StageError>,
 }
 
 /// What becomes of an event.
@@ -167,7 +195,7 @@ pub enum Verdict {
 impl<'a> Rows<'a> {
     /// All events, or those at the selected places (ascending).
     pub fn new(events: &'a mut [Event], selected: Option<&'a [u32]>) -> Self {
-        Self { events, selected, verdicts: Vec::new() }
+        Self { events, selected, verdicts: Vec::new(), broken: None }
     }
 
     /// Judges every row.
@@ -188,6 +216,11 @@ impl<'a> Rows<'a> {
         self.len() == 0
     }
 
+    /// One row, to look at.
+    pub fn get(&self, row: usize) -> &Event {
+        &self.events[self.place(row)]
+    }
+
     /// One row.
     pub fn get_mut(&mut self, row: usize) -> &mut Event {
         let place = self.place(row);
@@ -199,6 +232,16 @@ impl<'a> Rows<'a> {
         if verdict != Verdict::Keep {
             self.verdicts.push((self.place(row) as u32, verdict));
         }
+    }
+
+    /// The enricher cannot go on at all: the run fails, and nothing of the batch is acknowledged.
+    pub fn break_off(&mut self, error: StageError) {
+        self.broken.get_or_insert(error);
+    }
+
+    /// Why the enricher cannot go on, if that is so.
+    pub fn broken(&mut self) -> Option<StageError> {
+        self.broken.take()
     }
 
     /// The verdicts other than [`Verdict::Keep`], by place in the batch.
@@ -238,6 +281,29 @@ pub trait Correlator: Send {
     /// Goes on from what another instance with the same settings remembered.
     fn restore(&mut self, state: &State) -> Result<(), StateError>;
 
+    /// Gets ready: connects. Called once before the first batch, after [`Correlator::restore`],
+    /// where it may block. Where it fails, the run does.
+    fn open(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Finishes what is half done. Called once at the end, after the last [`Correlator::state`],
+    /// where it may block. An instance of a run that is given up, or that cannot go on, is dropped
+    /// without it.
+    fn close(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Whether its calls may block: then they are made where nobody waits for the thread.
+    fn blocks(&self) -> bool {
+        false
+    }
+
+    /// Where it records what it measures itself.
+    fn metrics(&self) -> Option<StageMetrics> {
+        None
+    }
+
     /// A batch is through: what was counted event by event can be entered where others see it.
     fn end_batch(&mut self) {}
 
@@ -276,6 +342,9 @@ pub struct Output {
     pub drops: bool,
     /// The event that is observed came too late for what it would have been part of.
     pub late: bool,
+    /// The correlator cannot go on at all: the run fails, what was emitted in this call is dropped,
+    /// and what was not passed on yet is not acknowledged.
+    pub broken: Option<StageError>,
 }
 
 /// Decides where one batch ends and the next begins; the graph holds the events. Its time is wall
@@ -341,6 +410,11 @@ pub trait Sink: Send + Sync {
     /// How many bytes it has handed over so far, where it knows.
     fn bytes_sent(&self) -> u64 {
         0
+    }
+
+    /// Where it records what it measures itself.
+    fn metrics(&self) -> Option<StageMetrics> {
+        None
     }
 
     /// Connects and looks, for `engine validate --probe`: hands nothing over. Says what is there.

@@ -1,5 +1,6 @@
 //! `engine run`: a pipeline from its first event to its report.
 
+mod metrics;
 mod progress;
 mod report_file;
 mod rules;
@@ -17,8 +18,9 @@ use engine::control::Control;
 use engine::engine::Engine;
 use engine::plan::Plan;
 use engine::problem::{Problem, Problems};
-use engine::runtime::{Report, Run};
+use engine::runtime::{Report, Run, Threads};
 use engine::spec::{Environment, SpecDuration};
+use tokio::runtime::Handle;
 
 pub(super) use self::signals::heed;
 pub(super) use self::summary::number;
@@ -114,17 +116,21 @@ fn load(
 
 /// Runs to the end, with signals heeded.
 fn run_once(engine: &Engine, output: &OutputArguments) -> Result<Report, CommandError> {
-    let runtime = tokio::runtime::Runtime::new().map_err(cannot_start)?;
-    let report = runtime.block_on(async {
+    let threads = Threads::new().map_err(cannot_start)?;
+    threads.block_on(async {
         let control = Control::new();
         heed(control.clone())
             .map_err(|error| Problem::error(format!("cannot wait for signals: {error}")))
             .map_err(|problem| CommandError::Failed(problem.into()))?;
-        let run = engine.prepare(control)?;
-        Ok::<_, CommandError>(drive(run, engine, output).await)
-    })?;
-    runtime.shutdown_background();
-    Ok(report)
+        let run = prepare(engine, control, threads.stages())?;
+        Ok(drive(run, engine, output).await)
+    })
+}
+
+/// Wires a pipeline whose stages have threads of their own.
+fn prepare(engine: &Engine, control: Control, stages: &Handle) -> Result<Run, Problems> {
+    let _inside = stages.enter();
+    engine.prepare(control)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` asks for")]

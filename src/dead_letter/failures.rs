@@ -48,6 +48,12 @@ impl Failures {
         self.dead_letters.note_rule(stage, failure);
     }
 
+    /// The stage cannot do what it has to: the run fails.
+    pub fn fail_run(&self, reason: &str) {
+        self.account.break_off(reason);
+        self.control.fail(format!("stage `{}`: {reason}", self.account.stage));
+    }
+
     /// Takes events that were sent `attempts` times in vain, at first at `first_time`. Those of one
     /// call are one write. What is kept is entered; what becomes of the others is for the caller to
     /// say, who may have them elsewhere, or [`Self::lose`] them.
@@ -104,8 +110,7 @@ impl Failures {
             self.account.dead_letter(letter.failure.category);
         }
         if let Disposition::Full(reason) | Disposition::Error(reason) = &written.others {
-            self.account.break_off(reason);
-            self.control.fail(format!("stage `{stage}`: {reason}"));
+            self.fail_run(reason);
         }
         written
     }

@@ -85,6 +85,13 @@ impl Batch {
         self.tokens.iter().for_each(Token::withhold);
     }
 
+    /// The same events without their tokens: holding them holds up no acknowledgement.
+    #[must_use]
+    pub fn without_tokens(&self) -> Self {
+        let events = Arc::clone(&self.events);
+        Self { events, watermark: self.watermark, tokens: Vec::new(), barrier: None }
+    }
+
     /// Takes the batch apart: the events, and the tokens for [`BatchBuilder::push`].
     pub fn into_parts(self) -> (Vec<Event>, Vec<Token>) {
         (Arc::unwrap_or_clone(self.events), self.tokens)
@@ -217,6 +224,17 @@ mod tests {
         assert_eq!(ledger.acknowledged(), Some(json!(0)));
         drop(rest);
         assert_eq!(ledger.acknowledged(), Some(json!(2)));
+    }
+
+    #[test]
+    fn a_copy_without_tokens_shares_the_events_and_holds_up_nothing() {
+        let ledger = Ledger::new();
+        let batch = Batch::new(events(&[1, 2]), Timestamp::MIN, Some(ledger.issue(json!("both"))));
+        let kept = batch.without_tokens();
+        assert!(std::ptr::eq(batch.events(), kept.events()));
+        drop(batch);
+        assert_eq!(ledger.acknowledged(), Some(json!("both")));
+        assert!(kept.token_of(&kept.events()[1]).is_none());
     }
 
     #[test]

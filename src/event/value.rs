@@ -52,6 +52,16 @@ impl Value {
         }
     }
 
+    /// Whether it reads like another one: an instant is a text for readers, and a float is itself
+    /// whatever it is equal to.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Time(time), Self::Text(text)) => *text == time.to_string().as_str(),
+            (Self::Float(one), Self::Float(two)) => one.to_bits() == two.to_bits(),
+            (one, two) => one == two,
+        }
+    }
+
     /// What JSON calls its type, for messages.
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -168,8 +178,19 @@ impl Fields {
 
     /// Takes a field out.
     pub fn remove(&mut self, key: Key) -> Option<Value> {
+        self.take_out(key).map(|(_, value)| value)
+    }
+
+    /// Takes a field out, and says at which place in the order it was.
+    pub(super) fn take_out(&mut self, key: Key) -> Option<(usize, Value)> {
         let place = self.0.iter().position(|(name, _)| *name == key)?;
-        Some(self.0.remove(place).1)
+        Some((place, self.0.remove(place).1))
+    }
+
+    /// Adds a field that is known to be new at a place in the order, or at the end.
+    pub(super) fn put_back(&mut self, place: usize, key: Key, value: Value) {
+        debug_assert!(self.get(key).is_none(), "`{key}` is set twice");
+        self.0.insert(place.min(self.0.len()), (key, value));
     }
 
     /// The fields in order.

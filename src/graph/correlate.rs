@@ -2,6 +2,7 @@
 //! causes.
 
 use std::iter::Peekable;
+use std::sync::Arc;
 use std::time::Duration;
 use std::vec::IntoIter;
 
@@ -9,17 +10,21 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::BatchStream;
+use super::calls::where_it_may_block;
 use super::select::StageContext;
 use crate::checkpoint::StageCheckpoint;
 use crate::control::{Control, Phase};
 use crate::event::{
     BATCH_EVENTS, Batch, BatchBuilder, Event, Ledger, Timestamp, Token, TokenIndex,
 };
-use crate::stage::{Correlator, Output};
+use crate::stage::{Correlator, Output, StageError};
 use crate::state::{State, StateError};
 
 /// The smallest step of event time: what is due before an instant is due at the step before it.
 const STEP: Duration = Duration::from_millis(1);
+
+/// How many timers fire before others have their turn.
+const TIMERS_IN_A_TURN: usize = 128;
 
 /// Sends every event past the correlator. The input is in the order of event time.
 pub(super) fn correlate(
@@ -36,48 +41,74 @@ pub(super) fn correlate(
         ended = had_ended && !is_new_leg;
     }
     cx.account.show_rules(correlator.figures().into_iter().collect());
+    cx.account.show_metrics(correlator.metrics().into_iter().collect());
+    let (account, blocks) = (Arc::clone(&cx.account), correlator.blocks());
     let ledger = checkpoint.ledger().clone();
     let derived = async_stream::stream! {
         let mut driver = Driver { correlator, cx, ledger, out: Output::default(), absorbed: 0 };
-        let mut watermark = Timestamp::MIN;
-        while let Some(mut batch) = input.next().await {
-            let before = std::mem::replace(&mut watermark, batch.watermark());
-            if let Some(number) = batch.checkpoint() {
-                checkpoint.note(number, || driver.state(ended));
-                yield batch;
-                continue;
-            }
-            ended &= batch.is_empty();
-            let mut selected = driver.select(&mut batch);
-            let (events, tokens) = batch.into_parts();
-            let mut builder = BatchBuilder::with_capacity(events.len());
-            for (place, event) in events.into_iter().enumerate() {
-                while driver.fires(event.time - STEP, &mut builder).await {
-                    yield std::mem::take(&mut builder).finish(before);
-                }
-                driver.observe(place, event, &tokens, &mut selected, &mut builder);
-            }
-            // What was absorbed is let go of now, and not when the next batch is asked for.
-            drop(tokens);
-            while driver.fires(watermark - STEP, &mut builder).await {
-                yield std::mem::take(&mut builder).finish(before);
-            }
-            driver.pass(watermark - STEP, &mut builder);
-            driver.end_batch();
-            yield builder.finish(watermark);
+        let opened;
+        (driver, opened) = driver.call(|correlator| correlator.open()).await;
+        if let Err(error) = opened {
+            return driver.cx.break_off(&error, 0);
         }
-        // A stream that was stopped is gone on with, if its state is kept: it has not ended. One
-        // that ended before a stop, in which nothing came since, has ended once and for all.
-        let is_stopped = checkpoint.is_on() && control.phase() >= Phase::Draining;
-        if !is_stopped && !ended {
-            let mut builder = BatchBuilder::default();
-            while driver.fires(watermark, &mut builder).await {
-                yield std::mem::take(&mut builder).finish(watermark);
+        let mut watermark = Timestamp::MIN;
+        loop {
+            let before = watermark;
+            let mut work = match input.next().await {
+                Some(batch) => {
+                    watermark = batch.watermark();
+                    if let Some(number) = batch.checkpoint() {
+                        checkpoint.note(number, || driver.state(ended));
+                        yield batch;
+                        continue;
+                    }
+                    ended &= batch.is_empty();
+                    driver.begin(batch)
+                }
+                // A stream that was stopped is gone on with, if its state is kept: it has not
+                // ended. One that ended before a stop, in which nothing came since, has ended once
+                // and for all.
+                None if ended || checkpoint.is_on() && control.phase() >= Phase::Draining => break,
+                None => {
+                    ended = true;
+                    Work::end(watermark)
+                }
+            };
+            let is_end = work.is_end;
+            loop {
+                let turn;
+                if blocks {
+                    let goes_on = move || {
+                        let turn = driver.go_on(&mut work);
+                        (driver, work, turn)
+                    };
+                    (driver, work, turn) = where_it_may_block(&account, goes_on).await;
+                } else {
+                    turn = driver.go_on(&mut work);
+                }
+                match turn {
+                    Turn::Full => yield work.take(before),
+                    Turn::Paused => tokio::task::yield_now().await,
+                    Turn::Done => {
+                        yield work.take(watermark);
+                        break;
+                    }
+                    Turn::Broken => {
+                        yield work.take(before);
+                        return;
+                    }
+                }
             }
-            yield driver.finish(watermark, builder);
-            ended = true;
+            if is_end {
+                break;
+            }
         }
         checkpoint.note_end(|| driver.state(ended));
+        let closed;
+        (driver, closed) = driver.call(|correlator| correlator.close()).await;
+        if let Err(error) = closed {
+            driver.cx.break_off(&error, 0);
+        }
     };
     Ok(derived.boxed())
 }
@@ -92,6 +123,47 @@ pub(super) struct Memory {
 
 /// The places of the events that the correlator is to look at, or none for all.
 type Selected = Option<Peekable<IntoIter<u32>>>;
+
+/// A batch on its way past the correlator, or the end.
+struct Work {
+    /// Those that it has not seen.
+    events: IntoIter<Event>,
+    /// The place of the next one in the batch.
+    place: u32,
+    tokens: Vec<Token>,
+    selected: Selected,
+    /// Timers are due until then, once the events are through.
+    until: Timestamp,
+    /// Nothing comes any more.
+    is_end: bool,
+    /// What goes on.
+    builder: BatchBuilder,
+}
+
+/// How far a correlator has come.
+enum Turn {
+    /// What is built is enough for a batch.
+    Full,
+    /// Others have their turn.
+    Paused,
+    /// The batch, or the end, is through.
+    Done,
+    /// It cannot go on, and the run has failed.
+    Broken,
+}
+
+impl Work {
+    /// The end of a stream that has come to this watermark.
+    fn end(until: Timestamp) -> Self {
+        let (events, builder) = (Vec::new().into_iter(), BatchBuilder::default());
+        Self { events, place: 0, tokens: Vec::new(), selected: None, until, is_end: true, builder }
+    }
+
+    /// Takes what is built.
+    fn take(&mut self, watermark: Timestamp) -> Batch {
+        std::mem::take(&mut self.builder).finish(watermark)
+    }
+}
 
 struct Driver {
     correlator: Box<dyn Correlator>,
@@ -112,10 +184,17 @@ impl Drop for Driver {
 }
 
 impl Driver {
-    /// Enters what is counted batch by batch.
-    fn end_batch(&mut self) {
-        self.cx.account.absorb(std::mem::take(&mut self.absorbed));
-        self.correlator.end_batch();
+    /// Opens or closes the correlator.
+    async fn call(
+        mut self,
+        call: impl FnOnce(&mut dyn Correlator) -> Result<(), StageError> + Send + 'static,
+    ) -> (Self, Result<(), StageError>) {
+        let account = Arc::clone(&self.cx.account);
+        let calls = move || {
+            let result = call(&mut *self.correlator);
+            (self, result)
+        };
+        where_it_may_block(&account, calls).await
     }
 
     /// What the correlator remembers, and whether its stream has ended.
@@ -123,79 +202,116 @@ impl Driver {
         State::of(&(ended, self.correlator.state()))
     }
 
-    fn select(&mut self, batch: &mut Batch) -> Selected {
-        self.cx.select(batch).map(|places| places.into_iter().peekable())
+    /// A batch that comes in.
+    fn begin(&mut self, mut batch: Batch) -> Work {
+        let selected = self.cx.select(&mut batch).map(|places| places.into_iter().peekable());
+        let until = batch.watermark() - STEP;
+        let (events, tokens) = batch.into_parts();
+        let builder = BatchBuilder::with_capacity(events.len());
+        let events = events.into_iter();
+        Work { events, place: 0, tokens, selected, until, is_end: false, builder }
     }
 
-    fn observe(
-        &mut self,
-        place: usize,
-        event: Event,
-        tokens: &[Token],
-        selected: &mut Selected,
-        builder: &mut BatchBuilder,
-    ) {
-        let is_selected =
-            selected.as_mut().is_none_or(|places| places.next_if_eq(&(place as u32)).is_some());
+    /// Goes on with a batch, or the end, until something else is to be done.
+    fn go_on(&mut self, work: &mut Work) -> Turn {
+        let account = Arc::clone(&self.cx.account);
+        let _working = account.work();
+        self.step(work).err().unwrap_or(Turn::Done)
+    }
+
+    /// Is through with the batch, unless it has to turn to something else before.
+    fn step(&mut self, work: &mut Work) -> Result<(), Turn> {
+        let mut timers_left = TIMERS_IN_A_TURN;
+        while let Some(next) = work.events.as_slice().first() {
+            self.fire(next.time - STEP, &mut timers_left, work)?;
+            self.observe(work)?;
+        }
+        // What was absorbed is let go of now, and not when the next batch is asked for.
+        work.tokens = Vec::new();
+        self.fire(work.until, &mut timers_left, work)?;
+        if work.is_end {
+            let unfired = self.correlator.drain(work.until, &mut self.out);
+            self.cx.account.leave_timers(unfired);
+        } else {
+            // Nothing is due until then: it is told how far the time is.
+            self.correlator.advance(work.until, &mut self.out);
+        }
+        self.take_derived(None, &mut work.builder, 0)?;
+        self.cx.account.absorb(std::mem::take(&mut self.absorbed));
+        self.correlator.end_batch();
+        Ok(())
+    }
+
+    /// Shows the next event to the correlator, if it is to look at it.
+    fn observe(&mut self, work: &mut Work) -> Result<(), Turn> {
+        let Some(event) = work.events.next() else { return Ok(()) };
+        let Work { place, tokens, selected, builder, .. } = work;
+        let is_selected = selected.as_mut().is_none_or(|places| places.next_if_eq(place).is_some());
+        *place += 1;
         if !is_selected {
             builder.push(event, tokens);
-            return;
+            return Ok(());
         }
         let result = self.correlator.observe(&event, &mut self.out);
         let is_dropped = std::mem::take(&mut self.out.drops);
         if std::mem::take(&mut self.out.late) {
             self.cx.account.come_late();
         }
+        self.unless_broken(1 + work.events.len())?;
         if let Err(failure) = result {
             self.out.events.clear();
             self.cx.fail([(&event, &failure)]);
-            return;
+            return Ok(());
         }
         if is_dropped {
             self.cx.filter(std::iter::once(&event));
         } else if self.correlator.passes_through() {
-            builder.push(event, tokens);
+            work.builder.push(event, &work.tokens);
         } else {
             self.absorbed += 1;
         }
-        self.take_derived(Some(tokens), builder);
+        self.take_derived(Some(&work.tokens), &mut work.builder, 0)
     }
 
-    /// Fires the timers that are due until an instant, or says that the batch is full first: they
-    /// may set each other without end.
-    async fn fires(&mut self, until: Timestamp, builder: &mut BatchBuilder) -> bool {
+    /// Fires the timers that are due until an instant. They may set each other without end: a
+    /// batch that is full goes first, and so do others.
+    fn fire(
+        &mut self,
+        until: Timestamp,
+        timers_left: &mut usize,
+        work: &mut Work,
+    ) -> Result<(), Turn> {
         while let Some(due) = self.correlator.next_timer().filter(|due| *due <= until) {
+            *timers_left = timers_left.checked_sub(1).ok_or(Turn::Paused)?;
             self.correlator.advance(due, &mut self.out);
-            let before = builder.len();
-            self.take_derived(None, builder);
-            if builder.len() > before && builder.len() >= BATCH_EVENTS {
-                return true;
+            let before = work.builder.len();
+            self.take_derived(None, &mut work.builder, work.events.len())?;
+            if work.builder.len() > before && work.builder.len() >= BATCH_EVENTS {
+                return Err(Turn::Full);
             }
-            // Those that derive nothing do not end either; the run can be given up meanwhile.
-            tokio::task::consume_budget().await;
         }
-        false
+        Ok(())
     }
 
-    /// Says how far the time is, when nothing is due until then.
-    fn pass(&mut self, until: Timestamp, builder: &mut BatchBuilder) {
-        self.correlator.advance(until, &mut self.out);
-        self.take_derived(None, builder);
-    }
-
-    fn finish(&mut self, end: Timestamp, mut builder: BatchBuilder) -> Batch {
-        let unfired = self.correlator.drain(end, &mut self.out);
-        self.cx.account.leave_timers(unfired);
-        self.take_derived(None, &mut builder);
-        self.correlator.end_batch();
-        builder.finish(end)
+    /// Fails the run if the correlator cannot go on; then so many events are left undone.
+    fn unless_broken(&mut self, lost: usize) -> Result<(), Turn> {
+        let Some(error) = self.out.broken.take() else { return Ok(()) };
+        self.out.events.clear();
+        self.cx.break_off(&error, lost);
+        Err(Turn::Broken)
     }
 
     /// Takes what was derived, under the tokens of its cause, or under one of its own where state
-    /// was the cause.
-    fn take_derived(&mut self, tokens: Option<&[Token]>, builder: &mut BatchBuilder) {
+    /// was the cause. `left` events have not been seen.
+    fn take_derived(
+        &mut self,
+        tokens: Option<&[Token]>,
+        builder: &mut BatchBuilder,
+        left: usize,
+    ) -> Result<(), Turn> {
+        self.unless_broken(left)?;
         if self.out.events.is_empty() && self.out.failures.is_empty() {
-            return;
+            return Ok(());
         }
         self.cx.account.derive(self.out.events.len());
         let own = match tokens {
@@ -214,6 +330,7 @@ impl Driver {
         for failure in self.out.failures.drain(..) {
             self.cx.failures.rule(&failure);
         }
+        Ok(())
     }
 }
 
@@ -288,23 +405,23 @@ mod tests {
         Memory { checkpoint, is_new_leg: false, control: Control::new() }
     }
 
-    fn run(input: Vec<Batch>, correlator: Echo) -> (Vec<String>, crate::monitor::Tally) {
+    async fn run(input: Vec<Batch>, correlator: Echo) -> (Vec<String>, crate::monitor::Tally) {
         let cx = StageContext::for_test();
         let account = cx.account.clone();
         let output =
             correlate(stream::iter(input).boxed(), Box::new(correlator), cx, memory()).unwrap();
-        let batches = futures::executor::block_on(output.collect::<Vec<_>>());
+        let batches = output.collect::<Vec<_>>().await;
         let events = batches.iter().flat_map(Batch::events);
         (events.map(|event| event.trace_id.to_string()).collect(), account.tally())
     }
 
-    #[test]
-    fn derived_events_follow_their_cause_and_timers_fire_at_their_time() {
+    #[tokio::test]
+    async fn derived_events_follow_their_cause_and_timers_fire_at_their_time() {
         let batch = |times: &[i64], watermark| {
             Batch::new(times.iter().map(|time| event(*time)).collect(), at(watermark), None)
         };
         let (events, tally) =
-            run(vec![batch(&[0, 5, 10, 11], 12), Batch::progress(at(20))], Echo::default());
+            run(vec![batch(&[0, 5, 10, 11], 12), Batch::progress(at(20))], Echo::default()).await;
         let expected = [
             "at 0", "from 0", "at 5", "from 5", "at 10", "from 10", "timer 10", "at 11", "from 11",
             "timer 15", "timer 20",
@@ -313,16 +430,16 @@ mod tests {
         assert_eq!((tally.derived, tally.unfired_timers), (7, 1));
     }
 
-    #[test]
-    fn an_event_that_fails_leaves_nothing_derived_behind() {
+    #[tokio::test]
+    async fn an_event_that_fails_leaves_nothing_derived_behind() {
         let input = Batch::new(vec![event(12), event(13), event(14)], at(14), None);
-        let (events, tally) = run(vec![input], Echo::default());
+        let (events, tally) = run(vec![input], Echo::default()).await;
         assert_eq!(events, ["at 12", "from 12", "at 14", "from 14"]);
         assert_eq!(tally.losses(), 1);
     }
 
-    #[test]
-    fn absorbed_events_are_counted_and_let_their_token_go_with_what_is_derived() {
+    #[tokio::test]
+    async fn absorbed_events_are_counted_and_let_their_token_go_with_what_is_derived() {
         let ledger = Ledger::new();
         let input = Batch::new(vec![event(1)], at(1), Some(ledger.issue(json!(1))));
         let cx = StageContext::for_test();
@@ -330,7 +447,7 @@ mod tests {
         let correlator = Box::new(Echo { absorbs: true, ..Echo::default() });
         let mut output =
             correlate(stream::iter([input]).boxed(), correlator, cx, memory()).unwrap();
-        let batch = futures::executor::block_on(output.next()).unwrap();
+        let batch = output.next().await.unwrap();
         assert_eq!((batch.len(), account.tally().absorbed), (1, 1));
         assert_eq!(ledger.outstanding(), 1, "the derived event shares the token");
         drop(batch);
@@ -369,14 +486,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_a_correlator_drops_is_filtered_and_what_is_late_is_counted_beside() {
+    #[tokio::test]
+    async fn what_a_correlator_drops_is_filtered_and_what_is_late_is_counted_beside() {
         let cx = StageContext::for_test();
         let account = cx.account.clone();
         let input = Batch::new((1..=5).map(event).collect(), at(9), None);
         let output =
             correlate(stream::iter([input]).boxed(), Box::new(Picky(0)), cx, memory()).unwrap();
-        let batches = futures::executor::block_on(output.collect::<Vec<_>>());
+        let batches = output.collect::<Vec<_>>().await;
         let events = batches.iter().flat_map(Batch::events);
         let ids: Vec<String> = events.map(|event| event.trace_id.to_string()).collect();
         assert_eq!(ids[..3], ["at 1", "at 3", "at 5"]);
@@ -385,14 +502,14 @@ mod tests {
         assert_eq!((tally.filtered, tally.late, tally.absorbed), (2, 5, 0));
     }
 
-    #[test]
-    fn however_many_timers_fire_between_two_events_batches_stay_small() {
+    #[tokio::test]
+    async fn however_many_timers_fire_between_two_events_batches_stay_small() {
         let timers = (0..10_000).map(at).collect();
         let input = vec![Batch::new(vec![event(20_000)], at(20_001), None)];
         let cx = StageContext::for_test();
         let rule = Box::new(Echo { timers, ..Echo::default() });
         let output = correlate(stream::iter(input).boxed(), rule, cx, memory()).unwrap();
-        let batches = futures::executor::block_on(output.collect::<Vec<_>>());
+        let batches = output.collect::<Vec<_>>().await;
         assert_eq!(batches.iter().map(Batch::len).sum::<usize>(), 10_002);
         assert!(batches.iter().all(|batch| batch.len() <= BATCH_EVENTS + 2));
         let mut watermark = Timestamp::MIN;

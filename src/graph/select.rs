@@ -5,17 +5,23 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::{BatchStream, Tap};
+use crate::control::Control;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
 use crate::monitor::Account;
 use crate::script::Condition;
+use crate::stage::StageError;
+
+/// What events are counted under that a stage leaves undone which cannot go on.
+const BROKEN_OFF: &str = "broken_off";
 
 /// What every driver of a stage needs beside the stage.
 #[derive(Clone)]
 pub(super) struct StageContext {
     pub(super) account: Arc<Account>,
     pub(super) failures: Failures,
+    pub(super) control: Control,
     pub(super) when: Option<Condition>,
     /// Who sees what becomes of events in the stage.
     pub(super) tap: Option<Arc<dyn Tap>>,
@@ -42,6 +48,15 @@ impl StageContext {
         fail(failed, &self.failures, self.tap.as_deref());
     }
 
+    /// The stage cannot go on: the run has failed, and nothing that is dropped from now on is
+    /// acknowledged. `lost` are the events that it leaves undone.
+    pub(super) fn break_off(&self, error: &StageError, lost: usize) {
+        let Account { kind, stage, .. } = &*self.account;
+        self.account.break_off(&error.0);
+        self.account.drop_events(BROKEN_OFF, lost);
+        self.control.fail(format!("{} `{stage}`: {error}", kind.singular()));
+    }
+
     /// Takes events that the stage dropped on purpose.
     pub(super) fn filter<'a>(&self, dropped: impl Iterator<Item = &'a Event>) {
         let tap = self.tap.as_deref();
@@ -66,8 +81,9 @@ impl StageContext {
         let account = Account::new("stage", crate::kind::Kind::Correlator, "test");
         let account = Arc::new(account);
         let dead_letters = crate::dead_letter::DeadLetters::off();
-        let failures = Failures::new(account.clone(), dead_letters, crate::control::Control::new());
-        Self { account, failures, when: None, tap: None }
+        let control = Control::new();
+        let failures = Failures::new(account.clone(), dead_letters, control.clone());
+        Self { account, failures, control, when: None, tap: None }
     }
 }
 

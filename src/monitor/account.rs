@@ -1,12 +1,12 @@
 //! The account of one stage: every event that comes in is entered once when it leaves.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::FxBuildHasher;
 
-use super::{DeliveryFigures, DeliveryTally, Findings, FindingsBoard};
+use super::{DeliveryFigures, DeliveryTally, Findings, FindingsBoard, MetricTally, StageMetrics};
 use crate::event::{Batch, Key, Timestamp};
 use crate::kind::Kind;
 use crate::script::{RuleFigures, RuleTally};
@@ -37,6 +37,10 @@ pub struct Account {
     findings: OnceLock<FindingsBoard>,
     /// Where the instances of a rule enter what their calls come to.
     rules: OnceLock<Vec<RuleFigures>>,
+    /// Where the instances of the stage record metrics of their own.
+    metrics: OnceLock<Vec<StageMetrics>>,
+    /// How many calls of the stage are going on.
+    calls: AtomicU32,
     details: Mutex<Details>,
 }
 
@@ -86,6 +90,8 @@ pub struct Tally {
     pub findings: Option<Findings>,
     /// What the calls of a rule come to.
     pub rule: Option<RuleTally>,
+    /// What the stage measures itself, by name.
+    pub metrics: BTreeMap<String, MetricTally>,
     /// Timers that were still open at the end.
     pub unfired_timers: u64,
     /// Events that came too late for what they would have been part of; they are counted
@@ -122,6 +128,8 @@ impl Account {
             late: AtomicU64::new(0),
             findings: OnceLock::new(),
             rules: OnceLock::new(),
+            metrics: OnceLock::new(),
+            calls: AtomicU32::new(0),
             details: Mutex::default(),
         }
     }
@@ -134,6 +142,23 @@ impl Account {
     /// Shows what the calls of a rule come to, of all its instances; they are those of one stage.
     pub fn show_rules(&self, instances: Vec<RuleFigures>) {
         let _ = self.rules.set(instances);
+    }
+
+    /// Shows what the instances of the stage measure themselves.
+    pub fn show_metrics(&self, instances: Vec<StageMetrics>) {
+        let _ = self.metrics.set(instances);
+    }
+
+    /// The stage is called, until what is returned is dropped: so it is known which stage does not
+    /// come back.
+    pub fn work(&self) -> Working<'_> {
+        self.calls.fetch_add(1, Relaxed);
+        Working(self)
+    }
+
+    /// Whether a call of the stage is going on.
+    pub fn is_working(&self) -> bool {
+        self.calls.load(Relaxed) > 0
     }
 
     /// Enters a batch that came in.
@@ -264,6 +289,7 @@ impl Account {
             batches: self.batches.load(Relaxed),
             findings: self.findings.get().map(|board| board.lock().clone()),
             rule: self.rules.get().and_then(|instances| RuleFigures::tally(instances)),
+            metrics: self.metrics.get().map(|all| StageMetrics::tally(all)).unwrap_or_default(),
             unfired_timers: self.unfired_timers.load(Relaxed),
             late: self.late.load(Relaxed),
             event_types: details.event_types.iter().map(|(key, count)| (*key, *count)).collect(),
@@ -275,6 +301,16 @@ impl Account {
 
     fn details(&self) -> MutexGuard<'_, Details> {
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call of a stage that is going on.
+#[derive(Debug)]
+pub struct Working<'a>(&'a Account);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Account, BreakerState, DeliveryTally, Findings, Tally};
+use super::{Account, BreakerState, DeliveryTally, Findings, MetricTally, Tally};
 use crate::event::Timestamp;
 use crate::kind::Kind;
 use crate::script::RuleTally;
@@ -90,6 +90,9 @@ pub struct StageStatistics {
     /// What the calls of a rule come to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleTally>,
+    /// What the stage measures itself, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, MetricTally>,
     /// Timers still open at the end.
     pub unfired_timers: u64,
     /// Events that came too late for what they would have been part of.
@@ -236,6 +239,7 @@ fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
         delivery: tally.delivery,
         findings: tally.findings.clone(),
         rule: tally.rule.clone(),
+        metrics: tally.metrics.clone(),
         unfired_timers: tally.unfired_timers,
         late: tally.late,
         balances: tally.balances(),

@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rhai::{Array, Dynamic, Engine, ImmutableString};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString};
 use rustc_hash::FxBuildHasher;
 
-use super::envelope::{EnvelopeKey, EventChanges, envelope_value, reads_the_same};
 use super::values::{Names, ScriptResult, fields_from_rhai, from_rhai, map_to_rhai, to_rhai};
-use crate::event::{Event, Fields, Key, RECEIPT_CREATED, Text, Timestamp};
+use crate::event::{
+    EnvelopeError, EnvelopeKey, Event, EventChanges, Fields, Key, RECEIPT_CREATED, Text, Timestamp,
+    Value,
+};
 use crate::problem::did_you_mean;
 
 /// The names that a script may write after `event.`: the ten of the envelope, and event time in
@@ -86,13 +88,13 @@ impl EventHandle {
             let key = cell.event.event_type;
             return cell.types.entry(key).or_insert_with(|| key.as_str().into()).clone().into();
         }
-        to_rhai(&envelope_value(field, &cell.event))
+        to_rhai(&cell.event.envelope(field))
     }
 
     fn set(&self, field: EnvelopeKey, value: &Dynamic) -> ScriptResult<()> {
         let value = from_rhai(value)?;
         let Cell { event, changes, .. } = &mut *writable(&self.0)?;
-        changes.set_envelope(event, field, value)
+        changes.set_envelope(event, field, value).map_err(refused)
     }
 
     fn time_ms(&self) -> i64 {
@@ -168,6 +170,12 @@ fn writable(cell: &Mutex<Cell>) -> ScriptResult<MutexGuard<'_, Cell>> {
         return Ok(cell);
     }
     Err("the event can only be read here; an enricher may change it".into())
+}
+
+/// Why a rule cannot set a key of the envelope.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` asks for")]
+pub(super) fn refused(error: EnvelopeError) -> Box<EvalAltResult> {
+    error.message("`()`").into()
 }
 
 /// What is said about a name after `event.` that no envelope has.
@@ -260,7 +268,8 @@ fn get(cell: &Mutex<Cell>, key: Key) -> Dynamic {
 fn set(cell: &Mutex<Cell>, key: Key, value: &Dynamic) -> ScriptResult<()> {
     let value = from_rhai(value)?;
     // The interpreter writes back what a method was called on, changed or not.
-    if reads_the_same(lock(cell).event.payload.get(key), &value) {
+    let reads_like = |field: &Value| field.reads_like(&value);
+    if lock(cell).event.payload.get(key).is_some_and(reads_like) {
         return Ok(());
     }
     let Cell { event, changes, .. } = &mut *writable(cell)?;

@@ -7,10 +7,9 @@ use std::time::Duration;
 use rhai::{Dynamic, Engine, Map};
 
 use super::duration::duration_from;
-use super::envelope::{EnvelopeKey, set_envelope};
-use super::event::{EVENT_PROPERTIES, PayloadHandle};
+use super::event::{EVENT_PROPERTIES, PayloadHandle, refused};
 use super::values::{Names, ScriptResult, fields_from_rhai, from_rhai};
-use crate::event::{Event, Fields, Key, RECEIPT_CREATED, Text, Value};
+use crate::event::{EnvelopeKey, Event, Fields, Key, RECEIPT_CREATED, Text, Value};
 use crate::problem::did_you_mean;
 
 /// How many commands one call may give.
@@ -70,7 +69,7 @@ impl Emission {
         if !envelope.is_empty() {
             let mut trial = Event::new(RECEIPT_CREATED, Text::default(), <_>::default());
             for (field, value) in &envelope {
-                set_envelope(*field, &mut trial, value.clone())?;
+                trial.set_envelope(*field, value.clone()).map_err(refused)?;
             }
         }
         Ok(Self { event_type, payload, envelope })
@@ -80,7 +79,7 @@ impl Emission {
     pub fn set_envelope(&self, event: &mut Event) {
         for (field, value) in &self.envelope {
             // The values were tried on an event when the rule named them.
-            let _ = set_envelope(*field, event, value.clone());
+            let _ = event.set_envelope(*field, value.clone());
         }
     }
 }

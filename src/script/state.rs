@@ -9,9 +9,8 @@ use rhai::{Array, Dynamic, Engine, ImmutableString};
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use super::fields::Changes;
 use super::values::{Names, ScriptResult, from_rhai, map_to_rhai, to_rhai};
-use crate::event::{Fields, Key, Text, Timestamp, Value};
+use crate::event::{FieldChanges, Fields, Key, Text, Timestamp, Value};
 
 /// How many fields the state of one key may have.
 pub(super) const FIELDS_MAX: usize = 1_000;
@@ -256,7 +255,7 @@ impl<S: Default> KeyedState<S> {
 #[derive(Default)]
 struct Cell {
     fields: Fields,
-    changes: Changes,
+    changes: FieldChanges,
     names: Names,
 }
 

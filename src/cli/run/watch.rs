@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use engine::control::{Control, Phase};
 use engine::engine::{Changes, Engine, Succession};
 use engine::problem::{Problem, Problems};
-use engine::runtime::Report;
+use engine::runtime::{Report, Threads};
+use tokio::runtime::Handle;
 
 use super::report_file::ReportFile;
-use super::{RunArguments, cannot_start, drive, heed, load, tell};
+use super::{RunArguments, cannot_start, drive, heed, load, prepare, tell};
 use crate::cli::watched_files::Files;
 use crate::cli::{CommandResult, Exit, OutputArguments, terminal};
 
@@ -21,13 +22,11 @@ pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> Command
     }
     let report_file = arguments.report.as_deref().map(ReportFile::new).transpose()?;
     let hand_over = HandOver::new();
-    let mut watch =
-        Watch { arguments, output, hand_over, files: Files::default(), changed: vec![] };
+    let threads = Threads::new().map_err(cannot_start)?;
+    let (stages, files) = (threads.stages().clone(), Files::default());
+    let mut watch = Watch { arguments, output, hand_over, stages, files, changed: vec![] };
     let first = watch.load()?;
-    let runtime = tokio::runtime::Runtime::new().map_err(cannot_start)?;
-    let ended = runtime.block_on(watch.runs(first));
-    runtime.shutdown_background();
-    let (report, engine) = ended?;
+    let (report, engine) = threads.block_on(watch.runs(first))?;
     if let Some(file) = report_file {
         file.write(&report)?;
     }
@@ -39,6 +38,8 @@ struct Watch<'a> {
     arguments: &'a RunArguments,
     output: &'a OutputArguments,
     hand_over: HandOver,
+    /// Where the stages of a version run.
+    stages: Handle,
     files: Files,
     /// Files that were changed since the version that runs was loaded.
     changed: Vec<PathBuf>,
@@ -103,7 +104,7 @@ impl Watch<'_> {
         all: &Control,
     ) -> Result<(Report, Option<Next>), Problems> {
         let control = Control::new();
-        let run = engine.prepare(control.clone())?;
+        let run = prepare(engine, control.clone(), &self.stages)?;
         let checkpoints = run.checkpoints();
         let is_kept = !self.hand_over.is_of(engine);
         let relay = async {

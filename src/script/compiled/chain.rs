@@ -5,8 +5,7 @@ use rhai::{ASTFlags, Expr, FnCallExpr, Position};
 use super::frame::{Code, seen};
 use super::lower::{Binding, Lowered, Lowering, because};
 use super::place::{Name, Operand, Place, inside};
-use crate::event::{Key, Value};
-use crate::script::envelope::EnvelopeKey;
+use crate::event::{EnvelopeKey, Key, Value};
 use crate::script::fuse::PREFIX;
 
 /// One link of a chain.

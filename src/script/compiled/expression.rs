@@ -151,7 +151,7 @@ impl Lowering<'_> {
         one: &Expr,
         two: &Expr,
     ) -> Lowered<Option<Test>> {
-        use crate::script::envelope::EnvelopeKey::EventType;
+        use crate::event::EnvelopeKey::EventType;
         let wanted = match comparison {
             Comparison::Equal => true,
             Comparison::Unequal => false,

@@ -2,9 +2,7 @@
 
 use compact_str::ToCompactString;
 
-use crate::event::{Event, Fields, Key, Text, Value};
-use crate::script::envelope::EventChanges;
-use crate::script::fields::Changes;
+use crate::event::{Event, EventChanges, FieldChanges, Fields, Key, Text, Value};
 use crate::script::output::Command;
 use crate::script::sandbox::STRING_BYTES_MAX;
 
@@ -59,7 +57,7 @@ pub(in crate::script) struct Scratch {
     /// What the call changed of its event.
     pub(in crate::script) event: EventChanges,
     /// What it changed of the state.
-    pub(in crate::script) state: Changes,
+    pub(in crate::script) state: FieldChanges,
     /// What it asked for.
     pub(in crate::script) commands: Vec<Command>,
 }

@@ -2,8 +2,7 @@
 //! stand, and copied only where a copy is asked for.
 
 use super::frame::{Code, Frame, NULL, ordinary, seen};
-use crate::event::{Key, Timestamp, Value};
-use crate::script::envelope::{EnvelopeKey, envelope_value};
+use crate::event::{EnvelopeKey, Key, Timestamp, Value};
 use crate::script::state::FIELDS_MAX;
 
 /// A place that can be read and, mostly, written.
@@ -81,7 +80,7 @@ impl Place {
     /// A copy of the value, as a script reads it.
     pub(super) fn get(&self, frame: &Frame<'_>) -> Option<Value> {
         match self {
-            Self::Envelope(key) => seen(&envelope_value(*key, frame.event()?)),
+            Self::Envelope(key) => seen(&frame.event()?.envelope(*key)),
             Self::Millis => Some(Value::Int(frame.event()?.time.as_millis())),
             // A variable holds what was read before, or an array or an object of the script's own.
             Self::Slot(slot) => frame.scratch.slots.get(*slot).cloned(),

@@ -1,0 +1,430 @@
+//! Events as plugins see them, for the length of a call. Fields are found where they stand; what has
+//! to be written out first, such as an id, lives in an arena until the call is over.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bumpalo::Bump;
+use elsa::sync::FrozenMap;
+use engine_plugin::host::{BadArgument, Lent};
+use engine_plugin::{Value as Seen, abi};
+
+use super::keys;
+use crate::event::{
+    Batch, Event, FieldPath, JsonReader, JsonWriter, Key, Look, Text, Timestamp, Undo, Value,
+};
+use crate::stage::{Failure, Rows, Verdict};
+
+/// Where a field of an event is, or what is wrong with its number.
+fn path(key: abi::Key) -> Result<&'static FieldPath, BadArgument> {
+    keys::path(key).ok_or(BadArgument)
+}
+
+/// A field as a plugin sees it; [`Seen::Absent`] where there is no such number.
+fn seen<'a>(event: &'a Event, key: abi::Key, texts: &'a Bump) -> Seen<'a> {
+    let Some(path) = keys::path(key) else { return Seen::Absent };
+    match path.look(event) {
+        Look::Absent => Seen::Absent,
+        Look::Text(text) => seen_text(text, texts),
+        Look::Type(key) => Seen::Str(key.as_str()),
+        Look::Time(time) => Seen::Time(time.as_millis()),
+        Look::Value(value) => match value {
+            Value::Null => Seen::Null,
+            Value::Bool(value) => Seen::Bool(*value),
+            Value::Int(number) => Seen::I64(*number),
+            Value::Float(number) => Seen::F64(*number),
+            Value::Text(text) => seen_text(text, texts),
+            Value::Time(time) => Seen::Str(bumpalo::format!(in texts, "{}", time).into_bump_str()),
+            Value::List(_) | Value::Map(_) => {
+                let mut json = JsonWriter::new();
+                json.value(value);
+                let json = texts.alloc_slice_copy(json.as_bytes());
+                std::str::from_utf8(json).map_or(Seen::Absent, Seen::Json)
+            }
+        },
+    }
+}
+
+fn seen_text<'a>(text: &'a Text, texts: &'a Bump) -> Seen<'a> {
+    Seen::Str(match text {
+        Text::Plain(text) => text,
+        id => id.with_str(|id| texts.alloc_str(id)),
+    })
+}
+
+/// A value as an event holds it; none where the field is to be taken out.
+fn held(value: Seen<'_>, json: &mut JsonReader) -> Result<Option<Value>, BadArgument> {
+    Ok(Some(match value {
+        Seen::Absent => return Ok(None),
+        Seen::Null => Value::Null,
+        Seen::Bool(value) => Value::Bool(value),
+        Seen::I64(number) => Value::Int(number),
+        Seen::F64(number) => Value::Float(number),
+        Seen::Str(text) => Value::Text(Text::from(text)),
+        Seen::Time(ms) => Value::Time(Timestamp::from_millis(ms)),
+        Seen::Json(text) => read_json(text, json).ok_or(BadArgument)?,
+    }))
+}
+
+/// Any JSON value, by the reader of events.
+fn read_json(text: &str, json: &mut JsonReader) -> Option<Value> {
+    // As a value by itself first, so that it is one and no more.
+    serde_json::from_str::<&serde_json::value::RawValue>(text).ok()?;
+    let mut fields = json.object(format!(r#"{{"payload":{text}}}"#).as_bytes()).ok()?;
+    fields.remove(crate::event::PAYLOAD)
+}
+
+/// Sets a field, or takes it out; what takes that back, if anything was changed.
+fn set(
+    event: &mut Event,
+    key: abi::Key,
+    value: Seen<'_>,
+    json: &mut JsonReader,
+) -> Result<Option<Undo>, BadArgument> {
+    let path = path(key)?;
+    match held(value, json)? {
+        Some(value) => path.set(event, value).map(Some),
+        None => path.remove(event),
+    }
+    .map_err(|_| BadArgument)
+}
+
+fn write(event: Option<&Event>, to: &mut Vec<u8>) -> Result<(), BadArgument> {
+    let mut json = JsonWriter::new();
+    json.event(event.ok_or(BadArgument)?);
+    to.extend_from_slice(json.as_bytes());
+    Ok(())
+}
+
+/// What a loan needs room for, kept from call to call.
+#[derive(Default)]
+pub(super) struct Room {
+    texts: Bump,
+    json: JsonReader,
+    /// What takes the changes of the call back, latest last.
+    undo: Vec<(u32, Undo)>,
+    /// What becomes of rows, by row.
+    verdicts: Vec<(usize, Verdict)>,
+}
+
+impl Room {
+    fn clear(&mut self) {
+        self.texts.reset();
+        self.undo.clear();
+        self.verdicts.clear();
+    }
+}
+
+/// The rows of an enricher.
+pub(super) struct RowsLoan<'a, 'b> {
+    rows: &'a mut Rows<'b>,
+    room: &'a mut Room,
+}
+
+impl<'a, 'b> RowsLoan<'a, 'b> {
+    pub(super) fn new(rows: &'a mut Rows<'b>, room: &'a mut Room) -> Self {
+        room.clear();
+        Self { rows, room }
+    }
+
+    /// The call went well: what it changed stays, and what it judged is done.
+    pub(super) fn keep(self) {
+        let verdicts = &mut self.room.verdicts;
+        // Of several verdicts about one row, the last counts.
+        verdicts.sort_by_key(|(row, _)| *row);
+        let mut verdicts = verdicts.drain(..).peekable();
+        while let Some((row, verdict)) = verdicts.next() {
+            if verdicts.peek().is_none_or(|(next, _)| *next != row) {
+                self.rows.judge(row, verdict);
+            }
+        }
+    }
+
+    /// The call failed: what it changed is taken back, and its rows become dead letters.
+    pub(super) fn take_back(self, failure: &Failure) {
+        while let Some((row, undo)) = self.room.undo.pop() {
+            undo.undo(self.rows.get_mut(row as usize));
+        }
+        for row in 0..self.rows.len() {
+            self.rows.judge(row, Verdict::Fail(failure.clone()));
+        }
+    }
+
+    fn row(&self, row: usize) -> Option<&Event> {
+        (row < self.rows.len()).then(|| self.rows.get(row))
+    }
+
+    fn judge(&mut self, row: usize, verdict: Verdict) -> Result<(), BadArgument> {
+        self.row(row).ok_or(BadArgument)?;
+        self.room.verdicts.push((row, verdict));
+        Ok(())
+    }
+}
+
+impl Lent for RowsLoan<'_, '_> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn get(&self, row: usize, key: abi::Key) -> Seen<'_> {
+        self.row(row).map_or(Seen::Absent, |event| seen(event, key, &self.room.texts))
+    }
+
+    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
+        write(self.row(row), to)
+    }
+
+    fn set(&mut self, row: usize, key: abi::Key, value: Seen<'_>) -> Result<(), BadArgument> {
+        self.row(row).ok_or(BadArgument)?;
+        let undo = set(self.rows.get_mut(row), key, value, &mut self.room.json)?;
+        self.room.undo.extend(undo.map(|undo| (row as u32, undo)));
+        Ok(())
+    }
+
+    fn drop_row(&mut self, row: usize) -> Result<(), BadArgument> {
+        self.judge(row, Verdict::Drop)
+    }
+
+    fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
+        self.judge(row, Verdict::Fail(Failure::new("plugin", reason)))
+    }
+
+    fn event(&self, row: usize) -> Option<&dyn Any> {
+        self.row(row).map(|event| event as &dyn Any)
+    }
+}
+
+/// One event that a correlator sees.
+pub(super) struct EventLoan<'a> {
+    event: &'a Event,
+    texts: &'a Bump,
+    /// It is dropped on purpose.
+    pub(super) drops: bool,
+    /// It could not be processed.
+    pub(super) failure: Option<Failure>,
+}
+
+impl<'a> EventLoan<'a> {
+    pub(super) fn new(event: &'a Event, texts: &'a mut Bump) -> Self {
+        texts.reset();
+        Self { event, texts, drops: false, failure: None }
+    }
+
+    fn row(&self, row: usize) -> Option<&Event> {
+        (row == 0).then_some(self.event)
+    }
+}
+
+impl Lent for EventLoan<'_> {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn get(&self, row: usize, key: abi::Key) -> Seen<'_> {
+        self.row(row).map_or(Seen::Absent, |event| seen(event, key, self.texts))
+    }
+
+    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
+        write(self.row(row), to)
+    }
+
+    fn drop_row(&mut self, row: usize) -> Result<(), BadArgument> {
+        self.row(row).ok_or(BadArgument)?;
+        self.drops = true;
+        Ok(())
+    }
+
+    fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
+        self.row(row).ok_or(BadArgument)?;
+        self.failure = Some(Failure::new("plugin", reason));
+        Ok(())
+    }
+
+    fn event(&self, row: usize) -> Option<&dyn Any> {
+        self.row(row).map(|event| event as &dyn Any)
+    }
+}
+
+/// Where a source or a correlator puts new events.
+pub(super) struct NewEvents {
+    events: Vec<Event>,
+    /// The time of an event that says none.
+    now: Timestamp,
+    /// Whether it is a source that gives them: it may do so as JSON, and knows what is to come.
+    is_source: bool,
+    /// How many there may be.
+    most: usize,
+    watermark: Option<Timestamp>,
+    untyped: Key,
+    texts: Bump,
+    json: JsonReader,
+}
+
+/// The type of an event until it is set.
+const UNTYPED: &str = "untyped";
+
+impl NewEvents {
+    /// None if there are so many names already that there is none for an event without a type.
+    pub(super) fn new(is_source: bool, most: usize) -> Option<Self> {
+        Some(Self {
+            events: Vec::new(),
+            now: Timestamp::MIN,
+            is_source,
+            most,
+            watermark: None,
+            untyped: Key::intern(UNTYPED).ok()?,
+            texts: Bump::new(),
+            json: JsonReader::new(),
+        })
+    }
+
+    /// Is empty again; events without a time of their own have this one.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.events.clear();
+        self.texts.reset();
+        (self.now, self.watermark) = (now, None);
+    }
+
+    /// What the source said about what is still to come.
+    pub(super) fn watermark(&self) -> Option<Timestamp> {
+        self.watermark
+    }
+
+    /// Whether anything was put in, or said about what is to come.
+    pub(super) fn has_something(&self) -> bool {
+        !self.events.is_empty() || self.watermark.is_some()
+    }
+
+    /// What was put in; ids are for the taker to give where they are empty. One without a type is
+    /// told by the error, and then none of them counts.
+    pub(super) fn take(&mut self) -> Result<Vec<Event>, String> {
+        let events = std::mem::take(&mut self.events);
+        match events.iter().position(|event| event.event_type == self.untyped) {
+            Some(row) => Err(format!("the event in row {row} has no `event_type`")),
+            None => Ok(events),
+        }
+    }
+}
+
+impl Lent for NewEvents {
+    fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    fn get(&self, row: usize, key: abi::Key) -> Seen<'_> {
+        self.events.get(row).map_or(Seen::Absent, |event| seen(event, key, &self.texts))
+    }
+
+    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
+        write(self.events.get(row), to)
+    }
+
+    fn set(&mut self, row: usize, key: abi::Key, value: Seen<'_>) -> Result<(), BadArgument> {
+        let event = self.events.get_mut(row).ok_or(BadArgument)?;
+        set(event, key, value, &mut self.json).map(drop)
+    }
+
+    fn push_row(&mut self, parent: Option<&dyn Any>) -> Option<usize> {
+        if self.events.len() >= self.most {
+            return None;
+        }
+        let no_id = Text::from_static("");
+        let event = match parent {
+            Some(parent) => Event::caused_by(parent.downcast_ref()?, self.untyped, no_id),
+            None => Event::new(self.untyped, no_id, self.now),
+        };
+        self.events.push(event);
+        Some(self.events.len() - 1)
+    }
+
+    fn push_json(&mut self, json: &str) -> Result<(), BadArgument> {
+        if !self.is_source || self.events.len() >= self.most {
+            return Err(BadArgument);
+        }
+        let event = self.json.event(json.as_bytes()).map_err(|_| BadArgument)?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn watermark(&mut self, ms: i64) -> Result<(), BadArgument> {
+        if !self.is_source {
+            return Err(BadArgument);
+        }
+        self.watermark = self.watermark.max(Some(Timestamp::from_millis(ms)));
+        Ok(())
+    }
+}
+
+/// A batch that a sink writes.
+pub(super) struct BatchLoan<'a> {
+    batch: &'a Batch,
+    texts: Bump,
+}
+
+impl<'a> BatchLoan<'a> {
+    pub(super) fn new(batch: &'a Batch) -> Self {
+        Self { batch, texts: Bump::new() }
+    }
+
+    fn row(&self, row: usize) -> Option<&Event> {
+        self.batch.events().get(row)
+    }
+}
+
+impl Lent for BatchLoan<'_> {
+    fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    fn get(&self, row: usize, key: abi::Key) -> Seen<'_> {
+        self.row(row).map_or(Seen::Absent, |event| seen(event, key, &self.texts))
+    }
+
+    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
+        write(self.row(row), to)
+    }
+
+    fn event(&self, row: usize) -> Option<&dyn Any> {
+        self.row(row).map(|event| event as &dyn Any)
+    }
+
+    fn retain(&self) -> Option<Arc<dyn Lent + Send + Sync>> {
+        Some(Arc::new(Kept { batch: self.batch.without_tokens(), texts: FrozenMap::new() }))
+    }
+}
+
+/// A batch that a sink keeps: read by any thread, until it is released. It pins no source.
+struct Kept {
+    batch: Batch,
+    /// What had to be written out, by row and key.
+    texts: FrozenMap<(usize, abi::Key), Box<str>>,
+}
+
+impl Lent for Kept {
+    fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    fn get(&self, row: usize, key: abi::Key) -> Seen<'_> {
+        let Some(event) = self.batch.events().get(row) else { return Seen::Absent };
+        let arena = Bump::new();
+        let keep = |text: &str| match self.texts.get(&(row, key)) {
+            Some(kept) => kept,
+            None => self.texts.insert((row, key), text.into()),
+        };
+        match seen(event, key, &arena) {
+            Seen::Str(text) => Seen::Str(keep(text)),
+            Seen::Json(text) => Seen::Json(keep(text)),
+            Seen::Absent => Seen::Absent,
+            Seen::Null => Seen::Null,
+            Seen::Bool(value) => Seen::Bool(value),
+            Seen::I64(number) => Seen::I64(number),
+            Seen::F64(number) => Seen::F64(number),
+            Seen::Time(ms) => Seen::Time(ms),
+        }
+    }
+
+    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
+        write(self.batch.events().get(row), to)
+    }
+}

@@ -1,0 +1,90 @@
+//! Looks now and then whether a call of a plugin takes too long, and says so. It can do no more: a
+//! call that hangs cannot be ended.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use engine_plugin::host::Calls;
+
+use crate::monitor::{MetricKind, StageMetrics};
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A call that is the same at so many looks is told.
+const LOOKS: u32 = 6;
+
+/// An instance that is watched, until it is gone.
+struct Watched {
+    stage: String,
+    plugin: String,
+    calls: Weak<Calls>,
+    metrics: StageMetrics,
+    /// The call at the last look, and at how many looks it was the same.
+    seen: Option<(u64, u32)>,
+}
+
+static WATCH: LazyLock<Option<Mutex<Sender<Watched>>>> = LazyLock::new(|| {
+    let (sender, receiver) = channel();
+    let watchdog = std::thread::Builder::new().name("plugin watchdog".to_owned());
+    // Without a thread for it there is no watchdog, and all else is the same.
+    watchdog.spawn(move || watch(&receiver)).ok()?;
+    Some(Mutex::new(sender))
+});
+
+/// Watches an instance until it is gone.
+pub(super) fn watch_over(stage: &str, plugin: &str, calls: &Arc<Calls>, metrics: &StageMetrics) {
+    let watched = Watched {
+        stage: stage.to_owned(),
+        plugin: plugin.to_owned(),
+        calls: Arc::downgrade(calls),
+        metrics: metrics.clone(),
+        seen: None,
+    };
+    if let Some(watch) = &*WATCH {
+        let _ = watch.lock().unwrap_or_else(PoisonError::into_inner).send(watched);
+    }
+}
+
+fn watch(newcomers: &Receiver<Watched>) {
+    let mut watched: Vec<Watched> = Vec::new();
+    loop {
+        // With nobody to watch, it waits for the first.
+        let newcomer = if watched.is_empty() {
+            newcomers.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            newcomers.recv_timeout(LOOK_EVERY)
+        };
+        match newcomer {
+            Ok(newcomer) => watched.push(newcomer),
+            Err(RecvTimeoutError::Timeout) => watched.retain_mut(Watched::look),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+impl Watched {
+    /// Whether it is still there.
+    fn look(&mut self) -> bool {
+        let Some(calls) = self.calls.upgrade() else { return false };
+        let Some((number, name)) = calls.current() else {
+            self.seen = None;
+            return true;
+        };
+        let looks = match self.seen {
+            Some((seen, looks)) if seen == number => looks + 1,
+            _ => 1,
+        };
+        self.seen = Some((number, looks));
+        if looks == LOOKS {
+            let (stage, plugin) = (&self.stage, &self.plugin);
+            let seconds = (LOOK_EVERY * (LOOKS - 1)).as_secs();
+            tracing::warn!(stage, "the plugin `{plugin}` is in `{name}` for {seconds} s now");
+            if let Ok(counter) = self.metrics.add(MetricKind::Counter, "hung_calls", "calls") {
+                self.metrics.record(counter, 1.0);
+            }
+        }
+        true
+    }
+}
