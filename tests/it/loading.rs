@@ -155,7 +155,10 @@ fn a_digest_is_checked_before_anything_of_the_library_runs() {
         .says("unknown enricher type `mark`")
         .never_says("constructed");
     let test = with_mark(&["validate", "a.yaml"], &[("TELLS", "")]).unwrap();
-    of("123", test).exits(2).says("`123` is not a SHA-256 in 64 hexadecimal digits");
+    of("abc", test)
+        .exits(2)
+        .says("`abc` is not a SHA-256 in 64 hexadecimal digits")
+        .never_says("constructed");
     let test = with_mark(&["validate", "a.yaml"], &[]).unwrap();
     let folder = format!("[{{ path: plugins, sha256: {right} }}]");
     let ended = test.file("a.yaml", &spec(&folder, "{}")).run().exits(2);
