@@ -141,10 +141,10 @@ impl Odd {
         if let Some(hangs) = &self.hangs {
             let _ = hangs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         }
-        match self.breaks_at == Some(self.events) {
-            true => Err(StageError("its memory is gone".to_owned())),
-            false => Ok(()),
+        if self.breaks_at == Some(self.events) {
+            return Err(StageError("its memory is gone".to_owned()));
         }
+        Ok(())
     }
 
     fn opens(&mut self) -> Result<(), StageError> {
@@ -397,7 +397,7 @@ fn a_stage_that_never_comes_back_is_named_and_left_behind() {
             }
             let (lets_go, hangs) = mpsc::channel();
             let hangs = Some(Arc::new(Mutex::new(hangs)));
-            let odd = Odd { hangs, blocks, ..Odd::default() };
+            let odd = Odd { blocks, hangs, ..Odd::default() };
             let engine = odd.engine(kind, team);
             let control = Control::new();
             let stages = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,6 @@
 //! Drives enrichers: one in the task of its input, or a team of them, in order all the same.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::Stream;
@@ -68,13 +68,15 @@ async fn each(
     where_it_may_block(account, calls).await
 }
 
+/// Enrichers that have no batch, each with what goes with it.
+type Idle = Vec<(Box<dyn Enricher>, StageContext)>;
+
 /// Enrichers that take batches in turns; copies are the same team.
 #[derive(Clone)]
 struct Team {
     size: usize,
     cx: StageContext,
-    /// Those that have no batch.
-    idle: Arc<Mutex<Vec<(Box<dyn Enricher>, StageContext)>>>,
+    idle: Arc<Mutex<Idle>>,
 }
 
 impl Team {
@@ -111,9 +113,9 @@ impl Team {
 
     /// Has the next one that is idle work on a batch.
     fn one_batch(&self, batch: Batch) -> Enriched {
-        let Some((mut enricher, mut cx)) = self.lock().pop() else { return Some(batch) };
-        let enriched = one_batch(batch, &mut *enricher, &mut cx);
-        self.lock().push((enricher, cx));
+        let Some((mut next, mut cx)) = self.lock().pop() else { return Some(batch) };
+        let enriched = one_batch(batch, &mut *next, &mut cx);
+        self.lock().push((next, cx));
         enriched
     }
 
@@ -122,7 +124,7 @@ impl Team {
         self.lock().drain(..).map(|(enricher, _)| enricher).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Box<dyn Enricher>, StageContext)>> {
+    fn lock(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

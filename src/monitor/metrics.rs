@@ -155,12 +155,11 @@ impl StageMetrics {
         let mut tallies: BTreeMap<String, MetricTally> = BTreeMap::new();
         let metrics = instances.iter().flat_map(|instance| &instance.0.metrics);
         for metric in metrics.filter_map(OnceLock::get) {
-            match tallies.get_mut(&metric.name) {
-                Some(tally) => tally.value.add(metric.tally()),
-                None => {
-                    let tally = MetricTally { unit: metric.unit.clone(), value: metric.tally() };
-                    tallies.insert(metric.name.clone(), tally);
-                }
+            if let Some(tally) = tallies.get_mut(&metric.name) {
+                tally.value.add(metric.tally());
+            } else {
+                let tally = MetricTally { unit: metric.unit.clone(), value: metric.tally() };
+                tallies.insert(metric.name.clone(), tally);
             }
         }
         tallies
@@ -255,7 +254,9 @@ mod tests {
         let [one, two] = [(); 2].map(|()| StageMetrics::default());
         let record = |board: &StageMetrics, kind, name, unit, values: &[f64]| {
             let number = board.add(kind, name, unit).unwrap();
-            values.iter().for_each(|value| board.record(number, *value));
+            for value in values {
+                board.record(number, *value);
+            }
         };
         record(&one, MetricKind::Counter, "hits", "rows", &[2.0, 3.0, -4.0, f64::NAN]);
         record(&two, MetricKind::Counter, "hits", "rows", &[10.0]);

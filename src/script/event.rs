@@ -173,7 +173,11 @@ fn writable(cell: &Mutex<Cell>) -> ScriptResult<MutexGuard<'_, Cell>> {
 }
 
 /// Why a rule cannot set a key of the envelope.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` asks for")]
+#[expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_box_returns,
+    reason = "the shapes that `map_err` and the interpreter ask for"
+)]
 pub(super) fn refused(error: EnvelopeError) -> Box<EvalAltResult> {
     error.message("`()`").into()
 }

@@ -76,9 +76,7 @@ impl engine_plugin::Correlator for Counter {
     }
 
     fn save(&self) -> Json {
-        if self.counted == 13 {
-            panic!("unlucky")
-        }
+        assert_ne!(self.counted, 13, "unlucky");
         json!(self.counted)
     }
 
