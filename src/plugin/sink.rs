@@ -87,7 +87,7 @@ impl PluginSink {
         write(&mut working, batch, token)
     }
 
-    fn outcome(&self, answer: Answered, events: usize) -> Outcome {
+    fn outcome(&self, answer: &Answered, events: usize) -> Outcome {
         let wait = (!answer.retry_after.is_zero()).then_some(answer.retry_after);
         if let Some(error) = &answer.error {
             return Outcome::Refused(self.refusal(error, wait));
@@ -165,20 +165,17 @@ impl Sink for PluginSink {
         let answer = self.context.wait_for(token, slot);
         match self.call(batch, token).await {
             Ok(Written::Done) => Outcome::Delivered,
-            Ok(Written::Pending) => match answer.given().await {
-                Some(given) => {
-                    let is_lost = matches!(given.error, Some(Error::Fatal(_)));
-                    if is_lost {
-                        let lose = |working: &mut Working| working.lose_if_final(Fault::Fatal);
-                        self.where_it_may_wait(lose).await;
-                    }
-                    self.outcome(given, batch.len())
-                }
-                None => {
+            Ok(Written::Pending) => {
+                let Some(given) = answer.given().await else {
                     let reason = format!("{}: it ended before it answered", self.name);
-                    Outcome::Refused(Refusal::transient("unavailable", reason))
+                    return Outcome::Refused(Refusal::transient("unavailable", reason));
+                };
+                if matches!(given.error, Some(Error::Fatal(_))) {
+                    let lose = |working: &mut Working| working.lose_if_final(Fault::Fatal);
+                    self.where_it_may_wait(lose).await;
                 }
-            },
+                self.outcome(&given, batch.len())
+            }
             Err(failed) => {
                 drop(answer);
                 self.failed(failed).await

@@ -34,6 +34,7 @@ fn stage(plugin: Exported, settings: Json) -> Stage {
 }
 
 /// An event with this payload, at this millisecond.
+#[expect(clippy::needless_pass_by_value, reason = "a payload is written where it is used")]
 fn event(ms: i64, payload: Json) -> Event {
     let time = crate::event::Timestamp::from_millis(ms);
     let line = serde_json::json!({
