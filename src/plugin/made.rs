@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use engine_plugin::host::{Descriptor, Failed, Fault, Instance, Written};
 use serde_json::Value as Json;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::context::StageContext;
 use super::watchdog::watch_over;
@@ -127,7 +128,7 @@ impl Working {
     /// The instance, or the next one: made and started where the one before was lost. May wait.
     pub(super) fn instance(&mut self) -> Result<&mut Instance, Failed> {
         if self.instance.is_none() {
-            self.instance = Some(self.maker.create_and_start()?);
+            self.instance = Some(waiting(|| self.maker.create_and_start())?);
         }
         self.instance
             .as_mut()
@@ -152,7 +153,7 @@ impl Working {
         {
             self.maker.context.give_up_waiting();
             // What hangs was told to the log.
-            let _ = self.maker.end(instance);
+            let _ = waiting(|| self.maker.end(instance));
         }
     }
 
@@ -180,6 +181,15 @@ impl Working {
     /// Ends the instance.
     pub(super) fn end(&mut self) -> Result<(), StageError> {
         self.instance.take().map_or(Ok(()), |instance| self.maker.end(instance))
+    }
+}
+
+/// Does what may wait in the middle of a stage's work. Where the thread is one of several workers,
+/// another one does its other work meanwhile.
+fn waiting<R>(work: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
