@@ -28,7 +28,7 @@ impl PluginSource {
 /// remembered before its last poll, without the events of it that were handed on already.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Position {
-    /// None where the plugin has given nothing yet.
+    /// None where the plugin remembers nothing.
     plugin: Option<Box<RawValue>>,
     /// How many events behind that were handed on.
     handed_on: usize,
@@ -57,13 +57,13 @@ impl Source for PluginSource {
         self.working.maker.context.set_clock(cx.clock);
         let plugin = before.as_ref().and_then(|before| before.plugin.clone());
         let mut link = Link::begin(self.working, &cx, plugin)?;
-        match link.answer().await {
-            Some(Answer::Started) => {}
+        let started = match link.answer().await {
+            Some(Answer::Started(state)) => state,
             Some(Answer::Failed(error)) => return Err(error),
             _ => return Err(StageError("its thread has ended".to_owned())),
-        }
+        };
         let position = before.unwrap_or(Position {
-            plugin: None,
+            plugin: started,
             handed_on: 0,
             ids: cx.trace_ids.counter(),
             watermark: Timestamp::MIN,
@@ -122,7 +122,7 @@ struct Open {
 impl PluginFeed {
     /// Takes in what a poll gave.
     fn take_in(&mut self, gave: Gave) {
-        let Gave { mut events, place, state, watermark } = gave;
+        let Gave { mut events, mut place, mut state, watermark } = gave;
         // In the order of the plugin, so that the same events have the same ids.
         for event in &mut events {
             if event.trace_id == "" {
@@ -134,6 +134,8 @@ impl PluginFeed {
         if let Some(first) = events.iter().position(|event| !is_before_end(event)) {
             events.truncate(first);
             self.has_ended = true;
+            // The rest was not handed on: a longer run begins there.
+            (place, state) = (None, None);
         }
         let skipped = self.skip.min(events.len());
         events.drain(..skipped);
@@ -205,7 +207,7 @@ impl Feed for PluginFeed {
                 Some(Answer::Gave(gave)) => self.take_in(gave),
                 Some(Answer::Ended) => self.has_ended = true,
                 Some(Answer::Failed(error)) => return Err(error),
-                Some(Answer::Started) => {}
+                Some(Answer::Started(_)) => {}
                 None => return Err(StageError("its thread has ended".to_owned())),
             }
         }

@@ -100,8 +100,9 @@ fn a_metronome_in_c_beats_in_event_time_and_goes_on_where_it_was() {
     assert_eq!(all.len(), 8);
     assert_eq!(all[0], (0, "2024-11-29T10:00:00.000Z".to_owned()));
     assert_eq!(all[7], (7, "2024-11-29T10:00:03.500Z".to_owned()));
-    let state = ["--set", "state.path=state", "--events", "3"];
-    let first = beats(&state);
-    let rest = beats(&state[..2]);
+    let state = ["--set", "state.path=state"];
+    let first = beats(&[&state[..], &["--duration", "1500ms"]].concat());
+    let rest = beats(&[&state[..], &["--duration", "1h"]].concat());
+    assert_eq!(first.len(), 3);
     assert_eq!([first, rest].concat(), all, "with a state, no beat is twice or missing");
 }

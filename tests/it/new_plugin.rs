@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Ended, Test, project};
+use crate::harness::{Ended, Test, project, project_text};
 
 /// Where the libraries come to be; one folder for all, so that what they depend on is built once.
 fn target() -> PathBuf {
@@ -103,4 +103,20 @@ fn what_stands_in_the_way_of_a_new_plugin_is_told() {
     there.exits(2).says("`mine` is there already");
     Test::new(&["new", "shop", "--kind", "sink"]).run().exits(2).says("--plugin");
     Test::new(&["new", "shop", "--plugin", "--force"]).run().exits(2).says("--force");
+}
+
+#[test]
+fn the_tutorial_shows_what_is_written() {
+    let tutorial = project_text("docs/plugins.md");
+    let (tutorial, _) = tutorial.split_once("\n## The four kinds").unwrap();
+    let ended = new(&["baskets"]).exits(0);
+    let code = ended.read("baskets/src/lib.rs");
+    let blocks: Vec<&str> = tutorial.split("```rust\n").skip(1).collect();
+    for block in &blocks {
+        let block = block.split("```").next().unwrap();
+        assert!(code.contains(block), "not in `src/lib.rs`: {block}");
+    }
+    assert_eq!(blocks.len(), 3);
+    let told = tutorial.split("$ engine new --plugin baskets\n").nth(1).unwrap();
+    ended.says(told.split("```").next().unwrap().trim());
 }

@@ -158,6 +158,12 @@ impl Correlator for LoyaltyUpgrades {
         Ok(())
     }
 
+    /// What is within the window at the end stays there: nothing is left open.
+    fn drain(&mut self, _: i64, _: &mut Output<'_>) -> Result<(), Error> {
+        self.engine.next_tick(None);
+        Ok(())
+    }
+
     fn save(&self) -> serde_json::Value {
         serde_json::to_value(&self.purchases).unwrap_or_default()
     }

@@ -35,8 +35,8 @@ enum Request {
 
 /// What comes of it.
 pub(super) enum Answer {
-    /// The instance was started.
-    Started,
+    /// The instance was started; what it remembers then.
+    Started(Option<Box<RawValue>>),
     /// It gave something.
     Gave(Gave),
     /// It gives nothing more.
@@ -181,11 +181,12 @@ impl Drop for Link {
 
 impl SourceThread {
     fn run(mut self, state: Option<Box<RawValue>>) {
-        if let Err(failed) = self.start(state) {
-            self.fail(&failed);
-            return;
-        }
-        if self.answers.blocking_send(Answer::Started).is_err() {
+        let started = match self.start(state).and_then(|()| self.remembers()) {
+            Ok(state) => Answer::Started(state),
+            Err(failed) => self.failure(&failed),
+        };
+        let is_started = matches!(started, Answer::Started(_));
+        if self.answers.blocking_send(started).is_err() || !is_started {
             return;
         }
         while !self.is_told_to_end {
@@ -285,12 +286,16 @@ impl SourceThread {
                 return self.failure(&Failed { fault: Fault::Panic, reason });
             }
         };
-        let saved = self.working.current().map_or(Ok(None), Instance::save);
-        let state = saved.and_then(|json| json.map(read_state).transpose());
-        match state {
+        match self.remembers() {
             Ok(state) => Answer::Gave(Gave { events, place, state, watermark }),
             Err(failed) => Answer::Failed(maker.error(&failed)),
         }
+    }
+
+    /// What the plugin remembers, if it remembers anything.
+    fn remembers(&self) -> Result<Option<Box<RawValue>>, Failed> {
+        let saved = self.working.current().map_or(Ok(None), Instance::save);
+        saved.and_then(|json| json.map(read_state).transpose())
     }
 
     /// Tells the plugin up to which place everything was delivered.
@@ -307,10 +312,6 @@ impl SourceThread {
 
     fn failure(&self, failed: &Failed) -> Answer {
         Answer::Failed(self.working.maker.error(failed))
-    }
-
-    fn fail(&self, failed: &Failed) {
-        let _ = self.answers.blocking_send(self.failure(failed));
     }
 
     /// The last calls: what was delivered, and that it is over.

@@ -179,6 +179,32 @@ async fn nothing_is_made_at_or_after_the_end() {
 }
 
 #[tokio::test]
+async fn what_was_given_beyond_the_end_is_given_by_a_longer_run() {
+    let all = rest(&mut *self::fixture(20, 7, 10, clock(Speed::Max)).open(None).await).await;
+    let mut short = self::fixture(20, 7, 10, clock(Speed::Max));
+    short.cx.end = Some(Timestamp::from_millis(90));
+    let (hold, over) = Hold::new();
+    short.cx.holds = hold.holds();
+    let mut feed = short.open(None).await;
+    let mut seen = rest(&mut *feed).await;
+    let longer = self::fixture(20, 7, 10, clock(Speed::Max));
+    seen.extend(rest(&mut *longer.open(Some(&feed.state())).await).await);
+    assert_eq!(seen, all);
+    drop((feed, hold));
+    over.await;
+    assert_eq!(*short.notes.lock().unwrap(), ["ack 7", "end"], "half of a poll is not all of it");
+}
+
+#[tokio::test]
+async fn a_run_that_stops_before_its_first_event_goes_on_from_where_its_source_began() {
+    let fixture = fixture(20, 7, 10, clock(Speed::Max));
+    let state = fixture.open(None).await.state();
+    let json = serde_json::to_value(&state).unwrap();
+    assert_eq!(json["plugin"], 0, "{json}");
+    assert_eq!(rest(&mut *fixture.open(Some(&state)).await).await.len(), 20);
+}
+
+#[tokio::test]
 async fn a_plugin_hears_what_was_delivered_also_after_its_last_poll_and_the_run_waits_for_it() {
     let mut fixture = fixture(9, 3, 0, clock(Speed::Max));
     let (hold, over) = Hold::new();

@@ -82,7 +82,7 @@ version: 1
 name: {name}
 plugins: [{libraries}]{padding} # folders to look for libraries in, from where this file is
 
-clock: {{ start: 2024-11-29T15:00:00Z, speed: max, duration: 10m }}
+clock: {{ start: 2024-11-29T15:00:00Z, speed: max, duration: 1h }}
 
 ",
         padding = " ".repeat(20_usize.saturating_sub(libraries.len())),

@@ -8,7 +8,7 @@ use engine_plugin::{
 
 /// Counts the receipts of each store.
 ///
-/// With every so many of them it gives an event `receipts_counted`, whose cause is the receipt that
+/// With every so many of them it gives an event `milestone_reached`, whose cause is the receipt that
 /// made up the number. (`engine describe {{name}}` shows this text, and those of the settings.)
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +65,7 @@ impl Correlator for Counts {
             let count = self.receipts.entry(store).or_default();
             *count += 1;
             if count.is_multiple_of(self.every) {
-                let derived = out.push_caused_by("receipts_counted", events, row);
+                let derived = out.push_caused_by("milestone_reached", events, row);
                 out.set(derived, self.store, store);
                 out.set(derived, self.count, *count);
             }

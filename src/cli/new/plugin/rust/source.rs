@@ -59,6 +59,12 @@ impl Plugin for Heartbeats {
             at: Place::default(),
         })
     }
+
+    /// A run that goes on from a state has the time of its first heartbeats from there.
+    fn start(&mut self) -> Result<(), Error> {
+        self.at.start_ms.get_or_insert(self.engine.now_ms());
+        Ok(())
+    }
 }
 
 impl Source for Heartbeats {
@@ -69,7 +75,7 @@ impl Source for Heartbeats {
     /// not come. A source that waits for the outside waits no longer than the timeout, and then
     /// says `Poll::Again`.
     fn poll(&mut self, out: &mut Output<'_>, max: usize, _: Duration) -> Result<Poll, Error> {
-        let start_ms = *self.at.start_ms.get_or_insert_with(|| self.engine.now_ms());
+        let start_ms = self.at.start_ms.unwrap_or_default();
         let stores = u64::from(self.settings.stores);
         while out.len() < max {
             let (round, store) = (self.at.beats / stores, self.at.beats % stores);
