@@ -142,7 +142,7 @@ sinks:
             r#"{{"event_type":"x","trace_id":"{id}","ingest_timestamp":"2024-11-29T10:00:00Z","payload":{{"total":{total}}}}}"#
         ) + "\n"
     };
-    let input = line("TR_1", "1") + &line("TR_2", "\"a lot\"") + &line("TR_3", "2.5");
+    let input = [line("TR_1", "1"), line("TR_2", "\"a lot\""), line("TR_3", "2.5")].concat();
     let plugin = plugin();
     let test = Test::new(&["run", "p.yaml", "--plugins", &plugin]).file("p.yaml", spec);
     let ended = test.file("in.ndjson", &input).run().exits(0);
