@@ -214,18 +214,9 @@ fn component(
     stage: impl Fn() -> Stage + Send + Sync + 'static,
 ) -> Component {
     let schema = Arc::new(|| schemars::schema_for!(NoSettings));
-    let origin = Origin::BuiltIn;
     let build = Arc::new(move |_: serde_json::Value, _: &BuildContext<'_>| Ok(stage()));
-    Component {
-        name,
-        kind,
-        example: "",
-        shares_out: false,
-        simulates: false,
-        origin,
-        schema,
-        build,
-    }
+    let (shares_out, simulates, origin) = (false, false, Origin::BuiltIn);
+    Component { name, kind, example: "", shares_out, simulates, origin, schema, build }
 }
 
 impl Enricher for Odd {

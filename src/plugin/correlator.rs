@@ -2,6 +2,7 @@
 //! puts what it derives behind the cause.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use bumpalo::Bump;
 use engine_plugin::host::{Descriptor, Failed, Instance};
@@ -14,6 +15,9 @@ use crate::event::{Event, Timestamp, TraceIds};
 use crate::monitor::StageMetrics;
 use crate::stage::{Correlator, Failure, Output, StageError, State, StateError};
 
+/// The smallest step of event time.
+const STEP: Duration = Duration::from_millis(1);
+
 /// More than one event leads to.
 const DERIVED_MAX: usize = 100_000;
 
@@ -25,6 +29,11 @@ pub(super) struct PluginCorrelator {
     passes_through: bool,
     is_blocking: bool,
     has_tick: bool,
+    /// How far event time is.
+    now: Timestamp,
+    /// No tick is before this, whatever the plugin asks for: time does not go back, and does not
+    /// stand still.
+    tick_floor: Timestamp,
     /// Why the plugin could not say what it knows; tells the run to end.
     unsaved: RefCell<Option<String>>,
 }
@@ -52,19 +61,30 @@ impl PluginCorrelator {
     ) -> Option<Self> {
         Some(Self {
             has_tick: working.current().is_some_and(Instance::has_tick),
+            now: Timestamp::MIN,
             working,
             texts: Bump::new(),
             derived: NewEvents::new(false, DERIVED_MAX)?,
             ids,
             passes_through,
             is_blocking: descriptor.is_blocking,
+            tick_floor: Timestamp::MIN,
             unsaved: RefCell::default(),
         })
     }
 
-    /// Hands on what was derived, unless that is not as it should be.
-    fn hand_on(&mut self, out: &mut Output) -> Result<(), Failure> {
-        let derived = self.derived.take();
+    /// Hands on what was derived at this time, unless that is not as it should be: all of it or
+    /// nothing. What is earlier would come behind the word that nothing earlier does.
+    fn hand_on(&mut self, time: Timestamp, out: &mut Output) -> Result<(), Failure> {
+        let derived = self.derived.take().and_then(|derived| {
+            match derived.iter().position(|event| event.time < time) {
+                Some(row) => Err(format!(
+                    "the event in row {row} is at {}, which is before {time}, when it was derived",
+                    derived[row].time
+                )),
+                None => Ok(derived),
+            }
+        });
         let derived = derived.map_err(|reason| Failure::new("plugin", self.named(&reason)))?;
         for mut event in derived {
             if event.trace_id == "" {
@@ -73,6 +93,12 @@ impl PluginCorrelator {
             out.events.push(event);
         }
         Ok(())
+    }
+
+    fn forget_tick_until(&self, until: Timestamp) {
+        if self.next_timer().is_some_and(|due| due <= until) {
+            self.working.maker.context.forget_tick();
+        }
     }
 
     fn named(&self, reason: &str) -> String {
@@ -101,7 +127,7 @@ impl PluginCorrelator {
         let called =
             called.and_then(|instance| call(instance, time.as_millis(), &mut self.derived));
         let handed_on = match called {
-            Ok(()) => self.hand_on(out),
+            Ok(()) => self.hand_on(time, out),
             Err(failed) => Err(self.fails(&failed, out)),
         };
         out.failures.extend(handed_on.err());
@@ -115,6 +141,7 @@ impl Correlator for PluginCorrelator {
 
     fn observe(&mut self, event: &Event, out: &mut Output) -> Result<(), Failure> {
         self.derived.begin(event.time);
+        self.tick_floor = self.tick_floor.max(event.time);
         let mut seen = EventLoan::new(event, &mut self.texts);
         let called = self.working.instance();
         let called = called.and_then(|it| it.correlate(&mut seen, &mut self.derived));
@@ -126,11 +153,13 @@ impl Correlator for PluginCorrelator {
             return Err(failure);
         }
         out.drops |= drops;
-        self.hand_on(out)
+        self.hand_on(event.time, out)
     }
 
     fn next_timer(&self) -> Option<Timestamp> {
-        self.working.maker.context.tick_due().filter(|_| self.has_tick)
+        let due = self.working.maker.context.tick_due().filter(|_| self.has_tick)?;
+        // At the end of time there is no next one.
+        Some(due.max(self.tick_floor)).filter(|due| *due < Timestamp::MAX)
     }
 
     fn advance(&mut self, until: Timestamp, out: &mut Output) {
@@ -146,6 +175,7 @@ impl Correlator for PluginCorrelator {
         if self.next_timer().is_some_and(|due| due <= until) {
             self.working.maker.context.forget_tick();
         }
+        self.tick_floor = self.tick_floor.max(until + STEP);
         self.timed(until, out, |instance, now, derived| instance.tick(now, derived));
     }
 

@@ -114,10 +114,11 @@ pub struct Found {
 pub fn find(search: &Search, note: &mut dyn FnMut(&Path)) -> Found {
     let mut found = Found::default();
     let mut seen = HashSet::new();
-    // A file with a digest may be in a folder, too, and is not loaded from there before its check.
-    let (pinned, others): (Vec<_>, Vec<_>) =
-        search.0.iter().partition(|lookup| lookup.sha256.is_some());
-    for lookup in pinned.into_iter().chain(others) {
+    // A file may be in a folder, too. Its digest is checked before it is loaded from there, and where
+    // it is named itself is where problems with it belong.
+    let mut lookups: Vec<_> = search.0.iter().collect();
+    lookups.sort_by_key(|lookup| (lookup.sha256.is_none(), lookup.path.is_dir()));
+    for lookup in lookups {
         note(&lookup.path);
         match files(lookup) {
             Ok(files) => {

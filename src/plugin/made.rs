@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use engine_plugin::host::{Descriptor, Failed, Fault, Instance, Written};
+use engine_plugin::host::{Descriptor, Failed, Fault, Instance, Stopper, Written};
 use serde_json::Value as Json;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::context::StageContext;
 use super::watchdog::watch_over;
@@ -111,6 +112,15 @@ impl Maker {
     }
 }
 
+/// Asks an instance to stop, from a thread of its own: should the plugin not come back from it, nobody
+/// waits.
+pub(super) fn stop_aside(stopper: Stopper) {
+    let thread = std::thread::Builder::new().name("stop of a plugin".to_owned());
+    if let Err(error) = thread.spawn(move || stopper.stop()) {
+        tracing::warn!("no thread to stop a plugin on: {error}");
+    }
+}
+
 /// An instance that its stage works with, and the next one where it is lost.
 pub(super) struct Working {
     pub(super) maker: Maker,
@@ -127,7 +137,7 @@ impl Working {
     /// The instance, or the next one: made and started where the one before was lost. May wait.
     pub(super) fn instance(&mut self) -> Result<&mut Instance, Failed> {
         if self.instance.is_none() {
-            self.instance = Some(self.maker.create_and_start()?);
+            self.instance = Some(waiting(|| self.maker.create_and_start())?);
         }
         self.instance
             .as_mut()
@@ -152,7 +162,7 @@ impl Working {
         {
             self.maker.context.give_up_waiting();
             // What hangs was told to the log.
-            let _ = self.maker.end(instance);
+            let _ = waiting(|| self.maker.end(instance));
         }
     }
 
@@ -180,6 +190,15 @@ impl Working {
     /// Ends the instance.
     pub(super) fn end(&mut self) -> Result<(), StageError> {
         self.instance.take().map_or(Ok(()), |instance| self.maker.end(instance))
+    }
+}
+
+/// Does what may wait in the middle of a stage's work. Where the thread is one of several workers,
+/// another one does its other work meanwhile.
+fn waiting<R>(work: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

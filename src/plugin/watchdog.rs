@@ -35,13 +35,7 @@ static WATCH: LazyLock<Option<Mutex<Sender<Watched>>>> = LazyLock::new(|| {
 
 /// Watches an instance until it is gone.
 pub(super) fn watch_over(stage: &str, plugin: &str, calls: &Arc<Calls>, metrics: &StageMetrics) {
-    let watched = Watched {
-        stage: stage.to_owned(),
-        plugin: plugin.to_owned(),
-        calls: Arc::downgrade(calls),
-        metrics: metrics.clone(),
-        seen: None,
-    };
+    let watched = Watched::new(stage, plugin, calls, metrics);
     if let Some(watch) = &*WATCH {
         let _ = watch.lock().unwrap_or_else(PoisonError::into_inner).send(watched);
     }
@@ -65,6 +59,16 @@ fn watch(newcomers: &Receiver<Watched>) {
 }
 
 impl Watched {
+    fn new(stage: &str, plugin: &str, calls: &Arc<Calls>, metrics: &StageMetrics) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            plugin: plugin.to_owned(),
+            calls: Arc::downgrade(calls),
+            metrics: metrics.clone(),
+            seen: None,
+        }
+    }
+
     /// Whether it is still there.
     fn look(&mut self) -> bool {
         let Some(calls) = self.calls.upgrade() else { return false };
@@ -86,5 +90,77 @@ impl Watched {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use engine_plugin::{Engine, Error, Plugin, Rows, boundary, host};
+    use serde_json::json;
+
+    use super::*;
+    use crate::monitor::MetricValue;
+    use crate::plugin::made::Maker;
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Settings {}
+
+    /// Says that it is in a call, and stays there until it is told to come back.
+    struct Hangs;
+
+    static IN_CALL: Mutex<Option<(Sender<()>, Receiver<()>)>> = Mutex::new(None);
+
+    impl Plugin for Hangs {
+        const NAME: &'static str = "hangs";
+        const EXAMPLE: &'static str = "{}";
+        type Settings = Settings;
+
+        fn create(_: Settings, _: &Engine) -> Result<Self, Error> {
+            Ok(Self)
+        }
+
+        fn start(&mut self) -> Result<(), Error> {
+            let (entered, back) = IN_CALL.lock().unwrap().take().unwrap();
+            entered.send(()).unwrap();
+            back.recv().map_err(Error::fatal)
+        }
+    }
+
+    impl engine_plugin::Enricher for Hangs {
+        fn enrich(&mut self, _: &mut Rows<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_the_same_at_each_look_is_told_once() {
+        let descriptor = host::exported(boundary::enricher::<Hangs>("1.0.0")).unwrap();
+        let maker = Maker::new(&descriptor, "tested", json!({}));
+        let mut instance = maker.create().unwrap();
+        let mut watched = Watched::new("tested", "hangs", &instance.calls(), &maker.metrics);
+        let hung = || StageMetrics::tally(std::slice::from_ref(&maker.metrics));
+        assert!(watched.look());
+        let ((entered, in_call), (back, comes_back)) = (channel(), channel());
+        *IN_CALL.lock().unwrap() = Some((entered, comes_back));
+        let thread = std::thread::spawn(move || {
+            instance.start().unwrap();
+            instance
+        });
+        in_call.recv().unwrap();
+        for _ in 1..LOOKS {
+            assert!(watched.look() && hung().is_empty());
+        }
+        for _ in 0..LOOKS {
+            assert!(watched.look());
+            assert_eq!(hung()["hung_calls"].value, MetricValue::Counter { value: 1.0 });
+        }
+        back.send(()).unwrap();
+        let instance = thread.join().unwrap();
+        assert!(watched.look() && watched.seen.is_none());
+        drop(instance);
+        assert!(!watched.look(), "what is gone is watched no more");
     }
 }

@@ -73,10 +73,11 @@ pub(crate) struct Unloaded {
 }
 
 impl Document {
-    /// What stands under `plugins:`. What is malformed is left out; the plan tells of it.
+    /// What stands under `plugins:`. Where any of it is malformed, which the plan tells, it is nothing:
+    /// what a library is pinned to may be just what is malformed.
     pub(crate) fn named_libraries(&self) -> Vec<NamedLibrary> {
         let Value::Array(named) = self.value("/plugins") else { return Vec::new() };
-        let named = (0..).zip(named).filter_map(|(index, value): (usize, _)| {
+        let named = (0..).zip(named).map(|(index, value): (usize, _)| {
             let pointer = format!("/plugins/{index}");
             if self.has_unfilled(&pointer) {
                 return None;
@@ -97,7 +98,7 @@ impl Document {
                 place: self.place(&at),
             })
         });
-        named.collect()
+        named.collect::<Option<_>>().unwrap_or_default()
     }
 
     /// Notes a library, or a folder of them, as one of the files that the spec is made of.

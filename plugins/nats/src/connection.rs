@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::WRITES_MAX;
-use crate::settings::{Credentials, Settings, Tls};
+use crate::settings::{Access, Settings, Tls};
 
 /// How long the client waits before it would connect again by itself: for ever, as far as a
 /// connection is concerned that is dropped when it is lost.
@@ -21,7 +21,7 @@ const NEVER: Duration = Duration::from_hours(24 * 365);
 /// How to connect.
 pub(crate) struct Address {
     servers: Vec<ServerAddr>,
-    credentials: Option<Credentials>,
+    access: Access,
     tls: Option<Tls>,
     timeout: Duration,
     ack_timeout: Duration,
@@ -40,7 +40,7 @@ pub(crate) struct NoConnection {
 impl Address {
     /// # Errors
     ///
-    /// A server's address is none.
+    /// A server's address is none, or nobody knows who we are.
     pub(crate) fn new(settings: &Settings) -> Result<Self, String> {
         let address = |text: &String| {
             let no_address = |why: &str| {
@@ -61,7 +61,7 @@ impl Address {
         };
         Ok(Self {
             servers: settings.servers.iter().map(address).collect::<Result<_, _>>()?,
-            credentials: settings.credentials.clone(),
+            access: settings.access()?,
             tls: settings.tls.clone(),
             timeout: Duration::from_millis(settings.connect_timeout_ms),
             ack_timeout: Duration::from_millis(settings.ack_timeout_ms),
@@ -122,15 +122,13 @@ impl Address {
 
     async fn options(&self) -> Result<ConnectOptions, String> {
         let options = ConnectOptions::new().name("engine").connection_timeout(self.timeout);
-        let options = match &self.credentials {
-            None => options,
-            Some(Credentials::Token(token)) => options.token(token.clone()),
-            Some(Credentials::User { name, password }) => {
-                options.user_and_password(name.clone(), password.clone())
-            }
-            Some(Credentials::Nkey(seed)) => options.nkey(seed.clone()),
-            Some(Credentials::File(path)) => options
-                .credentials_file(path)
+        let options = match self.access.clone() {
+            Access::Nobody => options,
+            Access::Token(token) => options.token(token),
+            Access::User(user, password) => options.user_and_password(user, password),
+            Access::Nkey(seed) => options.nkey(seed),
+            Access::File(path) => options
+                .credentials_file(&path)
                 .await
                 .map_err(|error| format!("cannot use `{}`: {error}", path.display()))?,
         };

@@ -83,27 +83,50 @@ fn default_window() -> u64 {
     120
 }
 
-/// Who we are.
+/// Who we are, in one of four ways.
 #[derive(Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Credentials {
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
     /// A token.
     #[schemars(extend("writeOnly" = true))]
-    Token(String),
-    /// A user with a password.
-    User {
-        /// The user.
-        name: String,
-        /// The password.
-        #[schemars(extend("writeOnly" = true))]
-        password: String,
-    },
+    pub token: Option<String>,
+    /// A user, with a `password`.
+    pub user: Option<String>,
+    /// The user's password.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: Option<String>,
     /// The seed of an nkey, `SU...`.
     #[schemars(extend("writeOnly" = true))]
-    Nkey(String),
+    pub nkey: Option<String>,
     /// A file of credentials as `nsc` writes them, with a JWT and a seed. Relative to the working
     /// directory.
+    pub file: Option<PathBuf>,
+}
+
+/// The one way in which we say who we are.
+#[derive(Clone)]
+pub(crate) enum Access {
+    Nobody,
+    Token(String),
+    User(String, String),
+    Nkey(String),
     File(PathBuf),
+}
+
+impl Credentials {
+    fn access(&self) -> Result<Access, String> {
+        let Self { token, user, password, nkey, file } = self.clone();
+        match (token, user, password, nkey, file) {
+            (Some(token), None, None, None, None) => Ok(Access::Token(token)),
+            (None, Some(user), Some(password), None, None) => Ok(Access::User(user, password)),
+            (None, None, None, Some(seed), None) => Ok(Access::Nkey(seed)),
+            (None, None, None, None, Some(path)) => Ok(Access::File(path)),
+            _ => {
+                let ways = "`token`, `user` with `password`, `nkey` or `file`";
+                Err(format!("`credentials` are one of {ways}"))
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Credentials {
@@ -125,6 +148,11 @@ pub struct Tls {
 }
 
 impl Settings {
+    /// Who we are.
+    pub(crate) fn access(&self) -> Result<Access, String> {
+        self.credentials.as_ref().map_or(Ok(Access::Nobody), Credentials::access)
+    }
+
     /// What the schema does not see.
     pub(crate) fn check(&self) -> Result<(), String> {
         if let Some(tls) = &self.tls

@@ -13,7 +13,7 @@ use engine_plugin::{
     Delivery, Engine, Error, Events, Key, Metric, Outcome, Plugin, Refusal, Sink, export_plugins,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::chosen::Chosen;
 use crate::column::Column;
@@ -50,7 +50,7 @@ pub struct Settings {
 }
 
 /// What events have in common that are in one file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SplitBy {
     /// Their type: each has a folder, as in `event_type=receipt_created`, and columns of its own.
@@ -61,7 +61,7 @@ pub enum SplitBy {
 }
 
 /// Folders by event time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Partition {
     /// None.
@@ -85,7 +85,7 @@ impl Partition {
 }
 
 /// Which columns files have.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Columns {
     /// By what is in the events.
@@ -101,7 +101,7 @@ impl Default for Columns {
 }
 
 /// How columns are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Inference {
     /// The envelope's keys, and each field of the payload, of the type that its values have in the

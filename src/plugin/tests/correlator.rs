@@ -1,4 +1,4 @@
-use engine_plugin::{Engine, Error, Key, Observed, Output as Out, Plugin, boundary};
+use engine_plugin::{Engine, Error, Key, Observed, Output as Out, Plugin, Value, boundary};
 use serde_json::{Value as Json, json};
 
 use super::{event, stage};
@@ -14,6 +14,8 @@ struct Counter {
     count: Key,
     time: Key,
     counted: i64,
+    /// Asks for another tick in each, at a time that is over.
+    asks_again: bool,
     engine: Engine,
 }
 
@@ -28,6 +30,7 @@ impl Plugin for Counter {
             count: engine.key("payload.count")?,
             time: engine.key("ingest_timestamp")?,
             counted: 0,
+            asks_again: false,
             engine: engine.clone(),
         })
     }
@@ -48,6 +51,11 @@ impl engine_plugin::Correlator for Counter {
             match what.as_deref() {
                 Some("fail") => events.fail(row, "it said so"),
                 Some("drop") => events.drop_row(row),
+                Some("again") => {
+                    self.asks_again = true;
+                    self.engine.next_tick(Some(0));
+                }
+                Some("too early") => _ = out.set(derived, self.time, Value::Time(0)),
                 Some("error") => return Err(Error::rejected("not this one")),
                 Some("panic") => panic!("a defect"),
                 _ => {}
@@ -57,6 +65,9 @@ impl engine_plugin::Correlator for Counter {
     }
 
     fn tick(&mut self, now_ms: i64, out: &mut Out<'_>) -> Result<(), Error> {
+        if self.asks_again {
+            self.engine.next_tick(Some(0));
+        }
         if now_ms % 1000 == 0 {
             let row = out.push("ticked");
             out.set(row, self.count, self.counted);
@@ -120,6 +131,33 @@ fn what_fails_about_an_event_is_its_own_affair() {
     let failure = counter.observe(&event(4, json!({ "do": "panic" })), &mut out).unwrap_err();
     assert_eq!(failure.reason, "counter: panicked: a defect");
     assert_eq!(out.broken.unwrap().0, "counter: panicked: a defect", "what it knew is gone");
+}
+
+#[test]
+fn a_tick_that_is_asked_for_too_late_comes_at_once_and_time_goes_on_all_the_same() {
+    let (mut counter, mut out) = (counter(), Output::default());
+    counter.open().unwrap();
+    counter.observe(&event(500, json!({ "do": "again" })), &mut out).unwrap();
+    assert_eq!(counter.next_timer(), Some(at(500)), "not before the event");
+    for ms in 500..600 {
+        assert_eq!(counter.next_timer(), Some(at(ms)));
+        counter.advance(at(ms), &mut out);
+    }
+    counter.advance(at(2000), &mut out);
+    assert_eq!(counter.next_timer(), Some(at(2001)));
+    counter.advance(Timestamp::MAX, &mut out);
+    assert_eq!(counter.next_timer(), None, "no time is left");
+    assert!(out.failures.is_empty() && out.broken.is_none());
+}
+
+#[test]
+fn what_is_derived_is_not_before_what_led_to_it() {
+    let (mut counter, mut out) = (counter(), Output::default());
+    let failure = counter.observe(&event(5, json!({ "do": "too early" })), &mut out).unwrap_err();
+    let reason = "counter: the event in row 0 is at 1970-01-01T00:00:00.000Z, which is before \
+                  1970-01-01T00:00:00.005Z, when it was derived";
+    assert_eq!((failure.category, failure.reason.as_str()), ("plugin", reason));
+    assert!(out.events.is_empty() && out.broken.is_none());
 }
 
 #[test]

@@ -1,5 +1,10 @@
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
 use engine_plugin::{Engine, Error, Key, Plugin, Rows, Value, boundary};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::{event, stage};
 use crate::event::Event;
@@ -128,6 +133,57 @@ fn a_call_that_fails_leaves_no_trace_and_after_a_panic_another_instance_goes_on(
     let (after, _) = enriched(&mut *doer, &["who"]);
     assert_ne!(before, after, "it is another one");
     doer.close().unwrap();
+}
+
+/// Cannot go on after any batch; its start waits for an answer, if one is promised.
+struct Starter;
+
+static PROMISED: Mutex<Option<Receiver<()>>> = Mutex::new(None);
+static IS_ASKED: Notify = Notify::const_new();
+
+impl Plugin for Starter {
+    const NAME: &'static str = "starter";
+    const EXAMPLE: &'static str = "{}";
+    type Settings = Settings;
+
+    fn create(_: Settings, _: &Engine) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    fn start(&mut self) -> Result<(), Error> {
+        let Some(answer) = PROMISED.lock().unwrap().take() else { return Ok(()) };
+        IS_ASKED.notify_one();
+        let answered = answer.recv_timeout(Duration::from_secs(30));
+        answered.map_err(|_| Error::fatal("nobody else had a turn"))
+    }
+}
+
+impl engine_plugin::Enricher for Starter {
+    fn enrich(&mut self, _: &mut Rows<'_>) -> Result<(), Error> {
+        Err(Error::fatal("once is enough"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_next_instance_is_made_while_others_work_on() {
+    let stage = stage(boundary::enricher::<Starter>("1.0.0"), json!({}));
+    let Stage::Enricher(mut starter) = stage else { panic!("not an enricher") };
+    let (answer, promised) = channel();
+    let answers = tokio::spawn(async move {
+        IS_ASKED.notified().await;
+        answer.send(()).unwrap();
+    });
+    // All of it on the only worker there is.
+    let twice = async move {
+        let (_, first) = enriched(&mut *starter, &[""]);
+        *PROMISED.lock().unwrap() = Some(promised);
+        let (_, second) = enriched(&mut *starter, &[""]);
+        (first, second)
+    };
+    let (first, second) = tokio::spawn(twice).await.unwrap();
+    assert_eq!(first, [(0, failure("starter: once is enough"))]);
+    assert_eq!(second, first, "it was made anew");
+    answers.await.unwrap();
 }
 
 #[test]

@@ -7,7 +7,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use super::{EVENTS, Trial, faults, id, lines};
+use super::{Trial, faults, id, lines};
+
+/// Some batches of them.
+const EVENTS: usize = 20_000;
 
 const SIGABRT: i32 = 6;
 const SIGSEGV: i32 = 11;
@@ -35,11 +38,11 @@ fn a_plugin_that_crashes_takes_the_process_with_it_and_the_next_run_loses_nothin
             })
             .collect();
         std::fs::write(folder.path().join("in.ndjson"), events).unwrap();
-        let with = format!("{{ fault: {fault}, at: process, after: 2 }}");
+        let with = format!("{{ fault: {fault}, at: process, after: 9 }}");
         let mut trial = Trial::new(faults(false), "c_enricher", &with);
         trial.more = "state: { path: state, interval: 1ms }\n".to_owned();
         let file = "shop: { type: file, with: { path: in.ndjson } }";
-        let spec = trial.spec().replace(&format!(", events: {EVENTS}"), "");
+        let spec = trial.spec().replace(&format!(", events: {}", super::EVENTS), "");
         let spec = spec.replace("shop: { type: retail_mix, with: { burst: 50, seed: 1 } }", file);
         let (status, said) = run(folder.path(), &spec);
         match fault {

@@ -40,14 +40,17 @@ fn threads_that_outlive_their_instance_cost_no_event() {
 fn reasons_that_are_no_text_are_readable() {
     let outcome = trial("c_enricher", "fault: fails_garbled").exits(0);
     outcome.adds_up().loses_some().never_says("not as it should be");
-    let outcome = trial("c_enricher", "fault: garbled, at: process, status: -8").exits(0);
-    outcome.adds_up().because("plugin", "c_enricher: broken \u{fffd}\u{fffd} text");
+    let said = |place: usize| outcome.dead[place]["reason"].as_str().unwrap();
+    assert_eq!((said(0), said(1)), ("again", "the plugin gives no reason"), "{}", outcome.label);
+    // A run in which every event failed has failed.
+    let outcome = trial("c_enricher", "fault: garbled, at: process, status: -8").exits(1);
+    outcome.adds_up().takes_back().because("plugin", "c_enricher: broken \u{fffd}\u{fffd} text");
     assert_eq!(outcome.dead.len(), EVENTS, "{}", outcome.label);
 }
 
 #[test]
 fn events_without_a_type_are_told() {
-    let outcome = trial("c_correlator", "fault: nameless").exits(0);
+    let outcome = trial("c_correlator", "fault: nameless").exits(1);
     outcome.adds_up().because("plugin", "the event in row 0 has no `event_type`");
     assert_eq!(outcome.dead.len(), EVENTS, "{}", outcome.label);
     let outcome = trial("c_source", "fault: nameless").exits(1);
@@ -111,7 +114,7 @@ fn answers_too_many_are_told_and_change_nothing() {
         outcome.adds_up().loses_none().says(told);
     }
     // What a call returns counts, whatever it answered before.
-    let outcome = trial("c_sink", "fault: fails_and_completes").exits(0);
+    let outcome = trial("c_sink", "fault: fails_and_completes").exits(1);
     outcome.adds_up().because("rejected", "after all not");
     assert_eq!(outcome.dead.len(), EVENTS, "{}", outcome.label);
 }
@@ -121,10 +124,10 @@ fn answers_that_make_no_sense_lose_nothing() {
     let outcome = trial("c_sink", "fault: refuses_oddly").exits(0);
     outcome.adds_up().loses_some().says("refused row");
     trial("c_sink", "fault: refuses_nothing").exits(0).adds_up().loses_none();
-    let outcome = trial("c_sink", "fault: answers_without_a_size").exits(0);
+    let outcome = trial("c_sink", "fault: answers_without_a_size").exits(1);
     outcome.adds_up().because("rejected", "an outcome without a size");
     for status in [-4711, i32::MIN] {
-        let outcome = trial("c_sink", &format!("fault: answers_oddly, status: {status}")).exits(0);
+        let outcome = trial("c_sink", &format!("fault: answers_oddly, status: {status}")).exits(1);
         outcome.adds_up().because("rejected", &format!("status {status}"));
         assert_eq!(outcome.dead.len(), EVENTS, "{}", outcome.label);
     }

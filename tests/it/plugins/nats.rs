@@ -16,7 +16,7 @@ use crate::harness::{Test, project_text};
 
 /// What is in a stream: subject, id and body of each message.
 fn stored(server: &Server) -> Vec<(String, String, Value)> {
-    let mut command = Command::new(example("engine-plugin-nats", "cat"));
+    let mut command = Command::new(example("engine-plugin-nats", "nats_cat"));
     let output = command.args([&server.url(), "RETAIL"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -35,7 +35,7 @@ fn plugin() -> String {
 /// The same events to a stream and to stdout.
 const BOTH: &str = "
 name: both
-clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 20000 }
+clock: { start: 2024-11-29T10:00:00Z, speed: max, events: 8000 }
 sources: { shop: { type: retail_mix, with: { stores: 5 } } }
 sinks:
   stream:
@@ -86,7 +86,7 @@ fn every_event_is_a_message_once_and_in_order() {
     let (running, mut stdout) = run(&server).start();
     let events = read(&mut stdout, usize::MAX);
     running.end(String::new()).exits(0);
-    assert_eq!(events.len(), 20_000);
+    assert_eq!(events.len(), 8000);
     assert_stored(&server, &events);
 }
 
@@ -97,7 +97,7 @@ fn a_server_that_is_killed_in_the_middle_has_everything_once_in_the_end() {
     }
     let mut server = Server::start();
     let (running, mut stdout) = run(&server).start();
-    let mut events = read(&mut stdout, 4000);
+    let mut events = read(&mut stdout, 2000);
     server.kill();
     running.wait_for("an attempt failed and will be made again");
     server.restart();
@@ -157,5 +157,6 @@ fn a_server_that_says_nothing_holds_up_no_stop() {
     running.signal("INT");
     running.signal("INT");
     let ended = running.end(String::new());
-    ended.exits(1).says("stopped while connecting");
+    let ended = ended.exits(1).says("it did not open in the time of the run");
+    ended.never_says("left behind");
 }

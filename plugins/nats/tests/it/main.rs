@@ -6,7 +6,6 @@ mod outage;
 mod publishing;
 mod refusals;
 mod server;
-#[path = "../../../parquet/tests/it/trial.rs"]
 mod trial;
 
 use serde_json::{Value, json};

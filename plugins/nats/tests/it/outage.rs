@@ -1,7 +1,6 @@
 //! Connections are lost, and come back: nothing is lost, and nothing comes twice.
 
 use engine_plugin::{Error, Outcome};
-use engine_plugin_nats::Nats;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
@@ -34,7 +33,7 @@ fn a_server_that_is_killed_and_comes_back_is_gone_on_with() {
         return;
     }
     let mut server = Server::start();
-    let mut trial = Trial::new::<Nats>(&settings(&server.url())).unwrap();
+    let mut trial = Trial::new(&settings(&server.url())).unwrap();
     assert_eq!(trial.write(&receipts(0..10)), Outcome::delivered());
     server.kill();
     let first = reason(&trial.write(&receipts(10..20)), 10);
@@ -59,7 +58,7 @@ fn a_server_that_is_killed_in_the_middle_of_a_batch_has_all_of_it_once_in_the_en
     let mut settings = settings(&server.url());
     // The loss is noticed; nobody waits for answers that cannot come.
     settings["ack_timeout_ms"] = json!(600_000);
-    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     let look = server.client();
     let mut seen = look.runtime.block_on(look.client.subscribe("retail.>")).unwrap();
     look.runtime.block_on(look.client.flush()).unwrap();
@@ -93,7 +92,7 @@ fn a_server_that_stops_answering_is_left_and_nothing_overtakes() {
     settings["ack_timeout_ms"] = json!(2000);
     settings["connect_timeout_ms"] = json!(2000);
     settings["max_in_flight"] = json!(4);
-    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     assert_eq!(trial.write(&receipts(0..10)), Outcome::delivered());
     server.signal("STOP");
     let silent = reason(&trial.write(&receipts(10..20)), 10);

@@ -1,7 +1,6 @@
 //! What is in the stream.
 
 use engine_plugin::Outcome;
-use engine_plugin_nats::Nats;
 use serde_json::json;
 
 use crate::server::{Server, is_there};
@@ -16,7 +15,7 @@ fn all_events_arrive_once_in_order_with_their_ids() {
     let server = Server::start();
     let mut settings = settings(&server.url());
     settings["max_in_flight"] = json!(7);
-    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     for start in [0, 100, 200] {
         assert_eq!(trial.write(&receipts(start..start + 100)), Outcome::delivered());
     }
@@ -27,7 +26,10 @@ fn all_events_arrive_once_in_order_with_their_ids() {
     for (number, message) in stored.iter().enumerate() {
         assert_eq!(message.subject, "retail.receipt_created");
         assert_eq!(message.content_type, "application/json");
-        assert_eq!(message.event, receipt(number, "1"));
+        let sent = receipt(number, "1");
+        assert_eq!(message.event["trace_id"], sent["trace_id"]);
+        assert_eq!(message.event["payload"], sent["payload"]);
+        assert_eq!(message.event["schema_version"], "1.0");
     }
     assert_eq!(trial.metric("messages"), 300);
     let bytes = stored.iter().map(|message| message.event.to_string().len()).sum::<usize>();
@@ -41,7 +43,7 @@ fn what_is_sent_again_is_dropped_by_the_stream_and_delivered() {
         return;
     }
     let server = Server::start();
-    let mut trial = Trial::new::<Nats>(&settings(&server.url())).unwrap();
+    let mut trial = Trial::new(&settings(&server.url())).unwrap();
     assert_eq!(trial.write(&receipts(0..10)), Outcome::delivered());
     assert_eq!(trial.write(&receipts(5..15)), Outcome::delivered());
     assert_eq!(server.client().ids("RETAIL"), ids(0..15));
@@ -56,7 +58,7 @@ fn several_batches_are_on_their_way_at_once() {
     let server = Server::start();
     let mut settings = settings(&server.url());
     settings["max_in_flight"] = json!(2);
-    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     let batches = 16;
     let tokens: Vec<_> =
         (0..batches).map(|batch| trial.begin(&receipts(batch * 50..batch * 50 + 50))).collect();
@@ -76,7 +78,7 @@ fn subjects_come_from_events_and_no_value_makes_a_token_more() {
     let server = Server::start();
     let mut settings = settings(&server.url());
     settings["subject"] = json!("retail.s-{payload.store_id}.{event_type}.{payload.deep.er}");
-    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     let long = "x".repeat(100);
     let outcome = trial.write(&[
         receipt(0, "12"),

@@ -2,7 +2,6 @@
 
 use async_nats::jetstream::stream::Config;
 use engine_plugin::{Error, Outcome};
-use engine_plugin_nats::Nats;
 use serde_json::{Value, json};
 
 use crate::server::{Server, is_there};
@@ -33,7 +32,7 @@ fn an_event_whose_subject_no_stream_has_is_refused() {
     let server = Server::start();
     server.client().make_stream("RETAIL", &["retail.receipt_created"]);
     server.client().make_stream("OTHER", &["retail.other"]);
-    let mut trial = Trial::new::<Nats>(&existing(&server)).unwrap();
+    let mut trial = Trial::new(&existing(&server)).unwrap();
     let outcome = trial.write(&[
         receipt(0, "1"),
         event("store_opened", 1, &json!({})),
@@ -62,7 +61,7 @@ fn an_event_that_is_too_large_is_refused() {
         max_message_size: 1024,
         ..Config::default()
     });
-    let mut trial = Trial::new::<Nats>(&existing(&server)).unwrap();
+    let mut trial = Trial::new(&existing(&server)).unwrap();
     let large = |number, bytes: usize| event("note", number, &json!({ "x": "x".repeat(bytes) }));
     let outcome = trial.write(&[receipt(0, "1"), large(1, 4096), large(2, 1500), receipt(3, "1")]);
     let rejected = rejected(&outcome);
@@ -85,7 +84,7 @@ fn a_stream_that_is_full_is_waited_for() {
         discard: async_nats::jetstream::stream::DiscardPolicy::New,
         ..Config::default()
     });
-    let mut trial = Trial::new::<Nats>(&existing(&server)).unwrap();
+    let mut trial = Trial::new(&existing(&server)).unwrap();
     let outcome = trial.write(&crate::receipts(0..3));
     assert_eq!(outcome.refusals.len(), 1);
     assert!(matches!(outcome.refusals[0].error, Error::Retry(_)), "{outcome:?}");
@@ -109,7 +108,7 @@ fn nothing_is_sent_before_what_has_to_wait() {
     });
     let mut settings = existing(&server);
     settings["max_in_flight"] = json!(1);
-    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     // There is room for the last one, but not before the second.
     let outcome =
         trial.write(&[receipt(0, "1"), receipt(1, "1"), event("store_opened", 2, &json!({}))]);
@@ -127,7 +126,7 @@ fn an_event_that_can_be_no_message_is_refused() {
     let server = Server::start();
     let mut settings = settings(&server.url());
     settings["subject"] = json!("retail".to_owned() + &"{event_type}".repeat(40));
-    let mut trial = Trial::new::<Nats>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     let mut broken = receipt(1, "1");
     broken["trace_id"] = json!("TR\r\nNats-Msg-Id: x");
     let outcome = trial.write(&[receipt(0, "1"), broken, event(&"x".repeat(64), 2, &json!({}))]);

@@ -56,7 +56,7 @@ impl Server {
 
     /// Kills it, as a crash does.
     pub(crate) fn kill(&mut self) {
-        self.child.0.kill().unwrap();
+        self.signal("KILL");
         self.child.0.wait().unwrap();
     }
 

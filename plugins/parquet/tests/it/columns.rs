@@ -1,7 +1,6 @@
 //! Which columns files have, and what they refuse.
 
 use engine_plugin::{Error, Outcome};
-use engine_plugin_parquet::Parquet;
 use parquet::record::Field;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +14,7 @@ fn inferred_columns_are_those_of_the_envelope_and_of_the_payload() {
     for compression in ["zstd", "snappy", "none"] {
         let path = folder.path().join(compression);
         let settings = json!({ "path": path, "compression": compression });
-        let mut trial = Trial::new::<Parquet>(&settings).unwrap();
+        let mut trial = Trial::new(&settings).unwrap();
         let outcome = trial.write(&[
             receipt("TR_1", json!({ "total": 3, "source": "till", "items": [1], "never": null })),
             receipt("TR_2", json!({ "total": 2.5, "paid": true, "note": "\"a\"\n" })),
@@ -53,7 +52,7 @@ fn inferred_columns_are_those_of_the_envelope_and_of_the_payload() {
 #[test]
 fn an_event_with_more_fields_than_a_file_has_columns_is_refused_and_the_others_are_not() {
     let folder = tempfile::tempdir().unwrap();
-    let mut trial = Trial::new::<Parquet>(&json!({ "path": folder.path() })).unwrap();
+    let mut trial = Trial::new(&json!({ "path": folder.path() })).unwrap();
     let many: Map<String, Value> = (0..3000).map(|n| (format!("f{n}"), json!(n))).collect();
     let outcome = trial.write(&[
         receipt("TR_1", json!({ "total": 1 })),
@@ -79,7 +78,7 @@ fn chosen_columns_refuse_the_events_that_do_not_fit() {
         { "name": "city", "path": "payload.address.city", "type": "string" },
         { "name": "anything", "path": "payload.address", "type": "json" },
     ] });
-    let mut trial = Trial::new::<Parquet>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     let outcome = trial.write(&[
         receipt("TR_1", json!({ "items": 2, "total": 3, "address": { "city": "Bern" } })),
         receipt("TR_2", json!({ "items": 2.5, "total": 3 })),
@@ -110,7 +109,7 @@ fn chosen_columns_refuse_the_events_that_do_not_fit() {
 fn columns_that_cannot_be_are_refused_before_the_run() {
     let error = |columns: Value| {
         let settings = json!({ "path": "/nowhere", "columns": columns });
-        Trial::new::<Parquet>(&settings).map(drop).unwrap_err()
+        Trial::new(&settings).map(drop).unwrap_err()
     };
     let column = |name: &str, path: &str| json!({ "name": name, "path": path, "type": "string" });
     let twice = error(json!([column("a", "payload.a"), column("a", "payload.b")]));

@@ -3,7 +3,6 @@
 use std::fs;
 
 use engine_plugin::{Error, Outcome};
-use engine_plugin_parquet::Parquet;
 use serde_json::json;
 
 use crate::reading::{files, rows};
@@ -22,7 +21,7 @@ fn a_batch_becomes_a_file_for_each_type_and_partition() {
         let mut settings = settings;
         settings["path"] = json!(lake);
         let _ = fs::remove_dir_all(&lake);
-        let mut trial = Trial::new::<Parquet>(&settings).unwrap();
+        let mut trial = Trial::new(&settings).unwrap();
         let outcome = trial.write(&[
             event("store_opened", "2024-11-29T09:59:59.999Z", "TR_1", json!({ "store_id": 1 })),
             event("store_opened", "2024-11-29T10:00:00Z", "TR_2", json!({ "store_id": 2 })),
@@ -57,12 +56,12 @@ fn a_batch_that_is_written_again_is_the_same_file_and_another_one_is_another() {
     let batch = [receipt("TR_1", json!({ "total": 1.5 }))];
     for _ in 0..2 {
         // Another instance, as after a restart.
-        let mut trial = Trial::new::<Parquet>(&settings).unwrap();
+        let mut trial = Trial::new(&settings).unwrap();
         assert_eq!(trial.write(&batch), Outcome::delivered());
         assert_eq!(trial.write(&batch), Outcome::delivered());
     }
     assert_eq!(files(folder.path()).len(), 1);
-    let mut trial = Trial::new::<Parquet>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     trial.write(&[receipt("TR_1", json!({ "total": 2.5 }))]);
     assert_eq!(files(folder.path()).len(), 2);
 }
@@ -70,7 +69,7 @@ fn a_batch_that_is_written_again_is_the_same_file_and_another_one_is_another() {
 #[test]
 fn an_empty_batch_is_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let mut trial = Trial::new::<Parquet>(&json!({ "path": folder.path() })).unwrap();
+    let mut trial = Trial::new(&json!({ "path": folder.path() })).unwrap();
     assert_eq!(trial.write(&[]), Outcome::delivered());
     assert!(files(folder.path()).is_empty());
 }
@@ -78,7 +77,7 @@ fn an_empty_batch_is_no_file() {
 #[test]
 fn what_cannot_be_written_is_to_be_tried_again_and_the_rest_is_delivered() {
     let folder = tempfile::tempdir().unwrap();
-    let mut trial = Trial::new::<Parquet>(&json!({ "path": folder.path() })).unwrap();
+    let mut trial = Trial::new(&json!({ "path": folder.path() })).unwrap();
     fs::write(folder.path().join("event_type=store_opened"), "in the way").unwrap();
     let batch = [
         event("store_opened", "2024-11-29T09:00:00Z", "TR_1", json!({})),
@@ -104,7 +103,7 @@ fn a_folder_that_cannot_be_made_is_said_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     let path = folder.path().join("file/lake");
-    let error = Trial::new::<Parquet>(&json!({ "path": path })).map(drop).unwrap_err();
+    let error = Trial::new(&json!({ "path": path })).map(drop).unwrap_err();
     assert!(error.starts_with("cannot make `") && error.contains("file/lake"), "{error}");
 }
 
@@ -112,7 +111,7 @@ fn a_folder_that_cannot_be_made_is_said_at_the_start() {
 fn a_type_leads_out_of_no_folder_and_one_too_long_for_a_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
-    let mut trial = Trial::new::<Parquet>(&json!({ "path": lake })).unwrap();
+    let mut trial = Trial::new(&json!({ "path": lake })).unwrap();
     let outcome = trial.write(&[
         event("../../x", "2024-11-29T09:00:00Z", "TR_1", json!({})),
         event(&"x".repeat(300), "2024-11-29T09:00:00Z", "TR_2", json!({})),

@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use engine_plugin::Outcome;
-use engine_plugin_parquet::Parquet;
 use serde_json::{Value, json};
 
 use crate::event;
@@ -29,7 +28,7 @@ fn read(mut python: Command, script: &str, compression: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let settings =
         json!({ "path": folder.path(), "partition": "date", "compression": compression });
-    let mut trial = Trial::new::<Parquet>(&settings).unwrap();
+    let mut trial = Trial::new(&settings).unwrap();
     let total = |id: &str, time: &str, total: Value| {
         event("receipt_created", time, id, json!({ "total": total, "items": [{ "sku": "ä" }] }))
     };

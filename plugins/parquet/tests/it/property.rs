@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use engine_plugin::Outcome;
-use engine_plugin_parquet::Parquet;
 use parquet::record::Field;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -84,7 +83,7 @@ proptest! {
         let split_by = if splits { "event_type" } else { "none" };
         let path = folder.path();
         let settings = json!({ "path": path, "split_by": split_by, "compression": compression });
-        let mut trial = Trial::new::<Parquet>(&settings).unwrap();
+        let mut trial = Trial::new(&settings).unwrap();
         let events: Vec<Value> = payloads.into_iter().enumerate().map(|(place, (kind, payload))| {
             let id = format!("TR_{place}");
             event(&format!("type_{kind}"), "2024-11-29T09:30:00Z", &id, payload.into())

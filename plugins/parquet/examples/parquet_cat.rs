@@ -1,4 +1,4 @@
-//! Prints the rows of Parquet files, one as JSON on each line: `cargo run --example cat FILE...`
+//! Prints the rows of Parquet files, one as JSON on each line: `cargo run --example parquet_cat FILE...`
 
 use std::error::Error;
 use std::fs::File;

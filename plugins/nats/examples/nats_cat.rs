@@ -1,5 +1,5 @@
 //! Prints the messages of a stream, each on a line with its subject, its id and its body:
-//! `cargo run --example cat SERVER STREAM`
+//! `cargo run --example nats_cat SERVER STREAM`
 
 use std::io::{Write, stdout};
 
@@ -9,7 +9,7 @@ use async_nats::jetstream;
 async fn main() -> Result<(), async_nats::Error> {
     let mut arguments = std::env::args().skip(1);
     let (Some(server), Some(stream)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: cat SERVER STREAM".into());
+        return Err("usage: nats_cat SERVER STREAM".into());
     };
     let jetstream = jetstream::new(async_nats::connect(server).await?);
     let mut stream = jetstream.get_stream(stream).await?;
