@@ -96,6 +96,11 @@ fn write(event: Option<&Event>, to: &mut Vec<u8>) -> Result<(), BadArgument> {
     Ok(())
 }
 
+/// Why a row could not be processed, in the plugin's words.
+fn failed(reason: &str) -> Failure {
+    Failure::new("plugin", if reason.is_empty() { "the plugin gives no reason" } else { reason })
+}
+
 /// What a loan needs room for, kept from call to call.
 #[derive(Default)]
 pub(super) struct Room {
@@ -186,7 +191,7 @@ impl Lent for RowsLoan<'_, '_> {
     }
 
     fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
-        self.judge(row, Verdict::Fail(Failure::new("plugin", reason)))
+        self.judge(row, Verdict::Fail(failed(reason)))
     }
 
     fn event(&self, row: usize) -> Option<&dyn Any> {
@@ -236,7 +241,7 @@ impl Lent for EventLoan<'_> {
 
     fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
         self.row(row).ok_or(BadArgument)?;
-        self.failure = Some(Failure::new("plugin", reason));
+        self.failure = Some(failed(reason));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use engine_plugin::host::{Descriptor, Failed, Fault, Instance, Written};
+use engine_plugin::host::{Descriptor, Failed, Fault, Instance, Stopper, Written};
 use serde_json::Value as Json;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -109,6 +109,15 @@ impl Maker {
         );
         tracing::error!(stage = self.stage, "{message}");
         Err(StageError(message))
+    }
+}
+
+/// Asks an instance to stop, from a thread of its own: should the plugin not come back from it, nobody
+/// waits.
+pub(super) fn stop_aside(stopper: Stopper) {
+    let thread = std::thread::Builder::new().name("stop of a plugin".to_owned());
+    if let Err(error) = thread.spawn(move || stopper.stop()) {
+        tracing::warn!("no thread to stop a plugin on: {error}");
     }
 }
 

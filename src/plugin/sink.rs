@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 use super::context::StageContext;
 use super::loan::BatchLoan;
-use super::made::Working;
+use super::made::{Working, stop_aside};
 use crate::event::Batch;
 use crate::monitor::StageMetrics;
 use crate::stage::{Outcome, Refusal, Sink, StageError};
@@ -146,8 +146,8 @@ struct StopUnlessDone(Option<Stopper>);
 
 impl Drop for StopUnlessDone {
     fn drop(&mut self) {
-        if let Some(stopper) = &self.0 {
-            stopper.stop();
+        if let Some(stopper) = self.0.take() {
+            stop_aside(stopper);
         }
     }
 }

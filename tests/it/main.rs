@@ -29,6 +29,7 @@ mod new_plugin;
 mod outage;
 mod peer;
 mod pipelines;
+mod plugin_faults;
 mod plugins;
 mod reader;
 mod readme;

@@ -1,11 +1,10 @@
-//! Builds the libraries beside this file, each as its author would. For tests of several crates.
+//! Compiles the libraries in C beside this file, as their author would. For tests of several crates.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 
 /// The folder of the whole project.
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
     from.ancestors().find(|folder| folder.join("tests/plugins/c").is_dir()).unwrap()
 }
@@ -23,26 +22,4 @@ pub(crate) fn c_library(to: &Path, source: &str, macros: &[&str]) {
         .output()
         .unwrap_or_else(|error| panic!("a C compiler, `cc`, is needed: {error}"));
     assert!(output.status.success(), "{macros:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The library of the crate `faulty-plugin`, built once for each test program.
-pub(crate) fn faulty() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let output = Command::new(env!("CARGO"))
-            .args(["build", "--package", "faulty-plugin", "--message-format", "json"])
-            .current_dir(root())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let artifacts = String::from_utf8(output.stdout).unwrap();
-        let library = artifacts.lines().filter(|line| line.contains("\"faulty_plugin\""));
-        let file = library.flat_map(|line| line.split('"')).find(|text| is_library(text));
-        PathBuf::from(file.expect("cargo tells where the library is"))
-    })
-}
-
-fn is_library(text: &str) -> bool {
-    let extensions = ["so", "dylib", "dll"];
-    Path::new(text).extension().is_some_and(|name| extensions.iter().any(|one| name == *one))
 }

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::dead_letter::Failures;
 use crate::event::{Event, Ledger, Timestamp};
 use crate::plugin::loan::NewEvents;
-use crate::plugin::made::{END_TIMEOUT, Working};
+use crate::plugin::made::{END_TIMEOUT, Working, stop_aside};
 use crate::stage::{SourceContext, StageError};
 
 /// How long a poll may wait: so long a stop may go unnoticed by a plugin that does not heed it.
@@ -150,8 +150,8 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         // Asked now, so that a poll that waits comes back.
-        if let Some(stopper) = &self.stopper {
-            stopper.stop();
+        if let Some(stopper) = self.stopper.take() {
+            stop_aside(stopper);
         }
         let (requests, cx) = (self.requests.clone(), self.cx.clone());
         let (Some(ended), Ok(runtime)) = (self.ended.take(), tokio::runtime::Handle::try_current())

@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::mem::ManuallyDrop;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
 use engine_plugin::host::{Descriptor, Failed, Instance, Module, Refused, read};
 use libloading::{Library, Symbol};
@@ -50,7 +51,7 @@ impl Loaded {
 
     /// The crate `faulty-plugin`.
     pub(crate) fn faulty() -> Self {
-        Self::new(libraries::faulty())
+        Self::new(faulty())
     }
 
     /// One of its plugins.
@@ -81,4 +82,26 @@ impl Loaded {
         // SAFETY: as above; it waits for its threads, and calls the host.
         unsafe { found() }
     }
+}
+
+/// The library of the crate `faulty-plugin`, built once for each test program.
+fn faulty() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let output = Command::new(env!("CARGO"))
+            .args(["build", "--package", "faulty-plugin", "--message-format", "json"])
+            .current_dir(libraries::root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let artifacts = String::from_utf8(output.stdout).unwrap();
+        let library = artifacts.lines().filter(|line| line.contains("\"faulty_plugin\""));
+        let file = library.flat_map(|line| line.split('"')).find(|text| is_library(text));
+        PathBuf::from(file.expect("cargo tells where the library is"))
+    })
+}
+
+fn is_library(text: &str) -> bool {
+    let extensions = ["so", "dylib", "dll"];
+    Path::new(text).extension().is_some_and(|name| extensions.iter().any(|one| name == *one))
 }

@@ -1,0 +1,59 @@
+//! Calls that never return: the run is told to stop, leaves the thread behind, and has failed.
+
+use super::{Trial, faults};
+
+/// Starts it, waits until the call is under way, and interrupts it.
+fn interrupted(trial: &Trial) -> super::Outcome {
+    let (running, stdout) = trial.test().start();
+    running.wait_for("hangs now");
+    running.signal("INT");
+    drop(stdout);
+    let ended = running.end(String::new()).exits(1);
+    super::Outcome::of(trial, ended)
+}
+
+#[test]
+fn a_call_that_hangs_is_left_behind_when_the_run_is_stopped() {
+    let mut threads = Vec::new();
+    for (plugin, at) in [
+        ("c_enricher", "process"),
+        ("c_correlator", "correlate"),
+        ("c_source", "poll"),
+        ("c_sink", "write"),
+        ("c_sink", "start"),
+        ("c_sink", "flush"),
+    ] {
+        for is_blocking in [false, true] {
+            threads.push(std::thread::spawn(move || {
+                let with = format!("{{ fault: hangs, at: {at} }}");
+                let mut trial = Trial::new(faults(is_blocking), plugin, &with);
+                trial.arguments.extend(["--drain-timeout", "100ms"]);
+                interrupted(&trial).says("`probe`");
+            }));
+        }
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn an_instance_that_does_not_end_is_left_behind_and_the_run_has_failed() {
+    let mut threads = Vec::new();
+    for plugin in ["c_source", "c_enricher", "c_correlator", "c_sink"] {
+        for (at, says) in [("destroy", "`destroy`"), ("request_stop", "`request_stop`")] {
+            threads.push(std::thread::spawn(move || {
+                let with = format!("{{ fault: hangs, at: {at} }}");
+                let trial = Trial::new(faults(false), plugin, &with);
+                let outcome = trial.exits(1);
+                outcome.says("did not end within 10 s").says(says);
+                if plugin != "c_source" {
+                    outcome.adds_up().loses_none();
+                }
+            }));
+        }
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
