@@ -29,8 +29,6 @@ pub(super) struct PluginCorrelator {
     passes_through: bool,
     is_blocking: bool,
     has_tick: bool,
-    /// How far event time is.
-    now: Timestamp,
     /// No tick is before this, whatever the plugin asks for: time does not go back, and does not
     /// stand still.
     tick_floor: Timestamp,
@@ -61,7 +59,6 @@ impl PluginCorrelator {
     ) -> Option<Self> {
         Some(Self {
             has_tick: working.current().is_some_and(Instance::has_tick),
-            now: Timestamp::MIN,
             working,
             texts: Bump::new(),
             derived: NewEvents::new(false, DERIVED_MAX)?,
@@ -93,12 +90,6 @@ impl PluginCorrelator {
             out.events.push(event);
         }
         Ok(())
-    }
-
-    fn forget_tick_until(&self, until: Timestamp) {
-        if self.next_timer().is_some_and(|due| due <= until) {
-            self.working.maker.context.forget_tick();
-        }
     }
 
     fn named(&self, reason: &str) -> String {
