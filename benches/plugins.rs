@@ -131,14 +131,14 @@ impl Enricher for Marks {
 }
 
 /// `bench_rush`, built in.
-struct Rush {
+struct BuiltIn {
     states: KeyedState<(i64, f64)>,
     ids: TraceIds,
     basket_rush: Key,
     receipts: Key,
 }
 
-impl Rush {
+impl BuiltIn {
     fn observe(&mut self, event: &Event, out: &mut Output) {
         let store = event.payload.get(STORE_ID).cloned().unwrap_or_default();
         let state = self.states.access(&StateKey::One(KeyPart::from(&store)), event.time);
@@ -180,7 +180,7 @@ fn observe(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH_EVENTS as u64));
     let events = receipts();
     let mut out = Output::default();
-    let mut rush = Rush {
+    let mut rush = BuiltIn {
         states: KeyedState::new(100_000, None),
         ids: TraceIds::new(42, 0),
         basket_rush: Key::intern("basket_rush").unwrap(),
