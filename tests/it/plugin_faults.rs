@@ -147,7 +147,7 @@ impl Outcome {
         let report = serde_json::from_str(&read("report.json")).unwrap_or_default();
         let label = format!("{} {}\n{}", trial.plugin, trial.with, ended.stderr);
         let (out, dead) = (lines(&read("out.ndjson")), lines(&read("dead_letters/p.ndjson")));
-        Self { all, out, dead, report, label, ended }
+        Self { ended, all, out, dead, report, label }
     }
 
     fn account(&self) -> &Value {

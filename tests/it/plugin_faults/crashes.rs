@@ -29,15 +29,14 @@ fn a_plugin_that_crashes_takes_the_process_with_it_and_the_next_run_loses_nothin
         [("abort", Some(SIGABRT)), ("segfault", Some(SIGSEGV)), ("overflow", None), ("exit", None)]
     {
         let folder = tempfile::tempdir().unwrap();
-        let events: String = (0..EVENTS)
-            .map(|n| {
-                format!(
-                    "{{\"event_type\":\"sale\",\"payload\":{{\"k\":{n}}},\"trace_id\":\"TR_1_{n:05}\",\
-                     \"ingest_timestamp\":\"2024-11-29T10:00:00Z\"}}\n"
-                )
-            })
-            .collect();
-        std::fs::write(folder.path().join("in.ndjson"), events).unwrap();
+        let event = |n| {
+            format!(
+                "{{\"event_type\":\"sale\",\"payload\":{{\"k\":{n}}},\"trace_id\":\"TR_1_{n:05}\",\
+                 \"ingest_timestamp\":\"2024-11-29T10:00:00Z\"}}\n"
+            )
+        };
+        let events: Vec<String> = (0..EVENTS).map(event).collect();
+        std::fs::write(folder.path().join("in.ndjson"), events.concat()).unwrap();
         let with = format!("{{ fault: {fault}, at: process, after: 9 }}");
         let mut trial = Trial::new(faults(false), "c_enricher", &with);
         trial.more = "state: { path: state, interval: 1ms }\n".to_owned();
