@@ -64,6 +64,7 @@ sinks:
 fn the_pipeline_that_comes_with_it_makes_a_lake() {
     let path = project_text("plugins/parquet/parquet.yaml");
     let plugin = plugin();
+    Test::new(&["validate", "--deny-warnings", &path, "--plugins", &plugin]).run().exits(0);
     let run = ["run", &path, "--plugins", &plugin, "--duration", "25h", "--report", "report.json"];
     let ended = Test::new(&run).run().exits(0);
     let report: Value = serde_json::from_str(&ended.read("report.json")).unwrap();
