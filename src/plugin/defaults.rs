@@ -35,7 +35,9 @@ fn fill(root: &Value, schema: &Value, value: &mut Value, depth: usize) {
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| fill(root, schema, item, depth));
+                for item in items {
+                    fill(root, schema, item, depth);
+                }
             }
         }
         _ => {}

@@ -109,8 +109,7 @@ fn check_segments<'d>(
         }
         let entries = dynamic.dynamic(endian, file).ok().flatten().unwrap_or_default();
         let is_program = |entry: &elf::Dyn64<Endianness>| {
-            entry.tag(endian) == elf::DT_FLAGS_1
-                && entry.val(endian) & u64::from(elf::DF_1_PIE.0) != 0
+            entry.tag(endian) == elf::DT_FLAGS_1 && entry.val(endian) & elf::DF_1_PIE.0 != 0
         };
         if entries.iter().any(is_program) {
             return Err(program());
