@@ -92,6 +92,12 @@ impl PluginCorrelator {
         Ok(())
     }
 
+    /// Why a run ends of which the plugin could not say what it knows; told once.
+    fn unsaved(&self) -> Option<StageError> {
+        let reason = self.unsaved.borrow_mut().take()?;
+        Some(StageError(self.named(&format!("it could not save what it knows: {reason}"))))
+    }
+
     fn named(&self, reason: &str) -> String {
         self.working.maker.named(reason)
     }
@@ -154,9 +160,8 @@ impl Correlator for PluginCorrelator {
     }
 
     fn advance(&mut self, until: Timestamp, out: &mut Output) {
-        if let Some(reason) = self.unsaved.borrow_mut().take() {
-            let reason = self.named(&format!("it could not save what it knows: {reason}"));
-            out.broken = Some(StageError(reason));
+        if let Some(error) = self.unsaved() {
+            out.broken = Some(error);
             return;
         }
         if !self.has_tick || self.working.current().is_none() {
@@ -184,8 +189,13 @@ impl Correlator for PluginCorrelator {
             json.map(RawValue::from_string).transpose().map_err(|error| error.to_string())
         });
         // What was not said is not gone on from, and this run ends with it.
-        let unsaved = plugin.as_ref().err().cloned();
-        self.unsaved.borrow_mut().clone_from(&unsaved);
+        let unsaved = plugin.as_ref().err().map(|reason| {
+            // The first reason counts: a plugin that panicked says no more than that afterwards.
+            self.unsaved.borrow_mut().get_or_insert_with(|| reason.clone()).clone()
+        });
+        if unsaved.is_none() {
+            *self.unsaved.borrow_mut() = None;
+        }
         let (plugin, ids) = (plugin.ok().flatten(), self.ids.counter());
         let next_tick = self.working.maker.context.tick_due();
         State::of(&Memory { plugin, ids, next_tick, unsaved })
@@ -206,7 +216,9 @@ impl Correlator for PluginCorrelator {
     }
 
     fn close(&mut self) -> Result<(), StageError> {
-        self.working.flush_and_end()
+        let saved = self.unsaved().map_or(Ok(()), Err);
+        let ended = self.working.flush_and_end();
+        saved.and(ended)
     }
 
     fn blocks(&self) -> bool {

@@ -15,20 +15,20 @@ fn interrupted(trial: &Trial) -> super::Outcome {
 #[test]
 fn a_call_that_hangs_is_left_behind_when_the_run_is_stopped() {
     let mut threads = Vec::new();
-    for (plugin, at) in [
-        ("c_enricher", "process"),
-        ("c_correlator", "correlate"),
-        ("c_source", "poll"),
-        ("c_sink", "write"),
-        ("c_sink", "start"),
-        ("c_sink", "flush"),
+    for (plugin, at, says) in [
+        ("c_enricher", "process", "enricher `probe`: it did not come back from a call"),
+        ("c_correlator", "correlate", "correlator `probe`: it did not come back from a call"),
+        ("c_source", "poll", "what is left is given up"),
+        ("c_sink", "write", "what is left is given up"),
+        ("c_sink", "start", "it did not open in the time of the run sink=\"probe\""),
+        ("c_sink", "flush", "what is left is given up"),
     ] {
         for is_blocking in [false, true] {
             threads.push(std::thread::spawn(move || {
                 let with = format!("{{ fault: hangs, at: {at} }}");
                 let mut trial = Trial::new(faults(is_blocking), plugin, &with);
                 trial.arguments.extend(["--drain-timeout", "100ms"]);
-                interrupted(&trial).says("`probe`");
+                interrupted(&trial).says(says);
             }));
         }
     }
