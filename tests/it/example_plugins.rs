@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{project, project_text};
+use crate::harness::project;
 
 /// Builds a package of this workspace beside this test; the folder of its library.
 fn built(package: &str) -> PathBuf {
@@ -42,7 +42,7 @@ fn events(output: &str) -> Vec<Value> {
 fn pipeline(plugin: &str, libraries: (&str, &Path), files: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
-        let text = project_text(&format!("plugins/{plugin}/{file}"));
+        let text = std::fs::read_to_string(project(&format!("plugins/{plugin}/{file}"))).unwrap();
         let (from, to) = (format!("plugins: [{}]", libraries.0), libraries.1.display());
         let text = text.replace(&from, &format!("plugins: [{to}]"));
         std::fs::write(folder.path().join(file), text).unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Ended, Test, project, project_text};
+use crate::harness::{Ended, Test, project};
 
 /// Where the libraries come to be; one folder for all, so that what they depend on is built once.
 fn target() -> PathBuf {
@@ -107,7 +107,7 @@ fn what_stands_in_the_way_of_a_new_plugin_is_told() {
 
 #[test]
 fn the_tutorial_shows_what_is_written() {
-    let tutorial = project_text("docs/plugins.md");
+    let tutorial = std::fs::read_to_string(project("docs/plugins.md")).unwrap();
     let (tutorial, _) = tutorial.split_once("\n## The four kinds").unwrap();
     let ended = new(&["baskets"]).exits(0);
     let code = ended.read("baskets/src/lib.rs");

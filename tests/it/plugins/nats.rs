@@ -116,6 +116,7 @@ fn the_pipeline_that_comes_with_it_fills_a_stream() {
     let server = Server::start();
     let path = project_text("plugins/nats/nats.yaml");
     let plugin = plugin();
+    Test::new(&["validate", "--deny-warnings", &path, "--plugins", &plugin]).run().exits(0);
     let arguments = ["run", &path, "--plugins", &plugin, "--duration", "1h", "--speed", "max"];
     let test = Test::new(&[&arguments[..], &["--report", "report.json"]].concat());
     let ended = test.env("NATS_URL", &server.url()).run().exits(0);
