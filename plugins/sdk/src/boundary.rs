@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::abi::{self, Batch, Ctx, Status, Str};
 use crate::batch::{Events, Observed, Output, Rows};
+use crate::crossing::trusted_text;
 use crate::engine::{Delivery, Engine, Key};
 use crate::outcome::{Error, Level};
 use crate::plugin::{Correlator, Enricher, Plugin, Poll, Sink, Source};
@@ -189,7 +190,7 @@ unsafe extern "C" fn create<T: Plugin>(
     forward_panics();
     let made = guarded(host, || {
         // SAFETY: a text of the host, for the call.
-        let settings = unsafe { host::text(settings) };
+        let settings = unsafe { trusted_text(settings) };
         let settings = serde_json::from_str(settings).map_err(Error::config)?;
         let engine = Engine::new(host);
         let event_type = engine.key("event_type")?;
@@ -379,7 +380,7 @@ unsafe extern "C" fn restore<T: Plugin, S: Saves<T>>(this: *mut c_void, json: St
     // SAFETY: see `start`; the text is the host's, for the call.
     unsafe {
         enter::<T>(this, |plugin, _| {
-            let state = serde_json::from_str(host::text(json)).map_err(Error::fatal)?;
+            let state = serde_json::from_str(trusted_text(json)).map_err(Error::fatal)?;
             S::restore(plugin, state).map(|()| abi::OK)
         })
     }

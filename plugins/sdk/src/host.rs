@@ -8,6 +8,7 @@
 mod instance;
 mod loans;
 mod module;
+mod said;
 mod table;
 
 use std::any::Any;

@@ -55,6 +55,7 @@ pub mod boundary;
 pub mod host;
 
 mod batch;
+mod crossing;
 mod engine;
 mod outcome;
 mod plugin;

@@ -1,10 +1,10 @@
 //! The host's functions with safe faces.
 
-use std::ffi::{c_char, c_void};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use crate::abi::{self, Batch, Ctx, Payload, Status, Str};
+use crate::abi::{self, Batch, Ctx, Status, Str};
+use crate::crossing::{append, raw, trusted_value};
 use crate::outcome::{Level, MetricKind, Outcome};
 use crate::value::Value;
 
@@ -152,7 +152,7 @@ impl RawBatch<'_> {
         call!(self.host, get(self.batch, row, key, &raw mut value));
         // SAFETY: the host filled it in, and what it borrows holds until the next change, for which
         // `self` would have to be borrowed anew.
-        unsafe { borrowed(&value) }
+        unsafe { trusted_value(&value) }
     }
 
     #[inline]
@@ -219,64 +219,4 @@ impl Drop for RetainedBatch {
 
 fn is_ok(status: Option<Status>) -> bool {
     status == Some(abi::OK)
-}
-
-pub(super) unsafe extern "C" fn append(to: *mut c_void, text: *const c_char, len: usize) {
-    if !text.is_null() {
-        // SAFETY: `to` is the `Vec` that was handed over with this function, and the host hands
-        // over `len` bytes.
-        unsafe {
-            let bytes = std::slice::from_raw_parts(text.cast::<u8>(), len);
-            (*to.cast::<Vec<u8>>()).extend_from_slice(bytes);
-        }
-    }
-}
-
-fn raw(value: Value<'_>) -> abi::Value {
-    let (tag, u) = match value {
-        Value::Absent => return abi::Value::ABSENT,
-        Value::Null => (abi::NULL, Payload { i: 0 }),
-        Value::Bool(value) => (abi::BOOL, Payload { i: i64::from(value) }),
-        Value::I64(number) => (abi::I64, Payload { i: number }),
-        Value::F64(number) => (abi::F64, Payload { f: number }),
-        Value::Str(text) => (abi::STRING, Payload { s: Str::new(text) }),
-        Value::Json(text) => (abi::JSON, Payload { s: Str::new(text) }),
-        Value::Time(ms) => (abi::TIME, Payload { i: ms }),
-    };
-    abi::Value { tag, reserved: 0, u }
-}
-
-/// # Safety
-///
-/// The host filled it in, and its text is valid UTF-8 for `'a`.
-#[inline]
-unsafe fn borrowed<'a>(value: &abi::Value) -> Value<'a> {
-    // SAFETY: the tag says which of the union holds.
-    unsafe {
-        match value.tag {
-            abi::NULL => Value::Null,
-            abi::BOOL => Value::Bool(value.u.b != 0),
-            abi::I64 => Value::I64(value.u.i),
-            abi::F64 => Value::F64(value.u.f),
-            abi::STRING => Value::Str(text(value.u.s)),
-            abi::JSON => Value::Json(text(value.u.s)),
-            abi::TIME => Value::Time(value.u.i),
-            _ => Value::Absent,
-        }
-    }
-}
-
-/// # Safety
-///
-/// It is a text of the host: valid UTF-8 for `'a`.
-#[inline]
-pub(super) unsafe fn text<'a>(text: Str) -> &'a str {
-    if text.len == 0 || text.ptr.is_null() {
-        return "";
-    }
-    // SAFETY: the caller vouches for it.
-    unsafe {
-        let bytes = std::slice::from_raw_parts(text.ptr.cast::<u8>(), text.len);
-        std::str::from_utf8_unchecked(bytes)
-    }
 }

@@ -1,6 +1,6 @@
 //! An instance of a plugin, and the calls that a host makes of it.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,7 @@ use super::loans::{lend, release_all};
 use super::table::{Shared, as_batch, as_context, forget, host, register, within};
 use super::{Context, Descriptor, Lent, module};
 use crate::abi::{self, Status, Str};
+use crate::crossing::append;
 use crate::outcome::Level;
 
 /// What was made of a plugin for one stage. Dropping it destroys it, which may wait for its threads.
@@ -362,17 +363,6 @@ fn call(
     let status = within(shared, function);
     calls.end();
     status
-}
-
-unsafe extern "C" fn append(to: *mut c_void, text: *const c_char, len: usize) {
-    if text.is_null() || len == 0 || isize::try_from(len).is_err() {
-        return;
-    }
-    // SAFETY: `to` is the `Vec` that `save` handed over, and the plugin hands over `len` bytes.
-    unsafe {
-        let bytes = std::slice::from_raw_parts(text.cast::<u8>(), len);
-        (*to.cast::<Vec<u8>>()).extend_from_slice(bytes);
-    }
 }
 
 fn written(name: &str, status: Status) -> Result<Written, Failed> {

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::fmt;
 
-use super::table::text;
+use super::said::text;
 use crate::abi;
 use crate::outcome::Kind;
 

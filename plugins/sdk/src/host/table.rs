@@ -11,10 +11,11 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::loans::{self, change, change_beside, new_number, read};
+use super::said::{short_message, text, value};
 use super::{BadArgument, Context};
-use crate::abi::{self, Batch, Ctx, Key, Payload, Status, Str};
+use crate::abi::{self, Batch, Ctx, Key, Status, Str};
+use crate::crossing::raw;
 use crate::outcome::{Error, Level, MetricKind, Outcome, Refusal};
-use crate::value::Value;
 
 /// An instance as its host knows it.
 pub(super) struct Shared {
@@ -100,84 +101,6 @@ pub(super) fn as_batch(number: u64) -> *mut Batch {
 
 fn number(batch: *const Batch) -> u64 {
     batch.addr() as u64
-}
-
-/// The text behind an `ep_str`; none if it is no text.
-///
-/// # Safety
-///
-/// Where `text.len` is not 0, `text.ptr` is NULL or points to that many bytes, which nobody
-/// changes during `'a`.
-pub(super) unsafe fn text<'a>(text: Str) -> Option<&'a str> {
-    if text.len == 0 {
-        return Some("");
-    }
-    if text.ptr.is_null() || isize::try_from(text.len).is_err() {
-        return None;
-    }
-    // SAFETY: not null, and the caller vouches for the bytes.
-    let bytes = unsafe { std::slice::from_raw_parts(text.ptr.cast::<u8>(), text.len) };
-    std::str::from_utf8(bytes).ok()
-}
-
-/// What a plugin says, for people: what is no text in it is shown as such.
-///
-/// # Safety
-///
-/// As for [`text`].
-unsafe fn message(said: Str) -> String {
-    if said.len == 0 || said.ptr.is_null() || isize::try_from(said.len).is_err() {
-        return String::new();
-    }
-    // SAFETY: as in `text`.
-    let bytes = unsafe { std::slice::from_raw_parts(said.ptr.cast::<u8>(), said.len) };
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Messages are cut off here: a plugin does not fill the log or the dead letters by itself.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-
-/// # Safety
-///
-/// As for [`text`].
-unsafe fn short_message(mut said: Str) -> String {
-    said.len = said.len.min(MESSAGE_BYTES_MAX);
-    // SAFETY: fewer bytes of the same.
-    unsafe { message(said) }
-}
-
-/// # Safety
-///
-/// The union holds what the tag says; a text is as [`text`] asks for.
-unsafe fn value<'a>(value: &abi::Value) -> Option<Value<'a>> {
-    // SAFETY: the tag says which one holds, and all bits are a value of it; texts as for `text`.
-    unsafe {
-        Some(match value.tag {
-            abi::ABSENT => Value::Absent,
-            abi::NULL => Value::Null,
-            abi::BOOL => Value::Bool(value.u.b != 0),
-            abi::I64 => Value::I64(value.u.i),
-            abi::F64 => Value::F64(value.u.f),
-            abi::STRING => Value::Str(text(value.u.s)?),
-            abi::JSON => Value::Json(text(value.u.s)?),
-            abi::TIME => Value::Time(value.u.i),
-            _ => return None,
-        })
-    }
-}
-
-fn raw(value: Value<'_>) -> abi::Value {
-    let (tag, u) = match value {
-        Value::Absent => return abi::Value::ABSENT,
-        Value::Null => (abi::NULL, Payload { i: 0 }),
-        Value::Bool(value) => (abi::BOOL, Payload { i: i64::from(value) }),
-        Value::I64(number) => (abi::I64, Payload { i: number }),
-        Value::F64(number) => (abi::F64, Payload { f: number }),
-        Value::Str(text) => (abi::STRING, Payload { s: Str::new(text) }),
-        Value::Json(text) => (abi::JSON, Payload { s: Str::new(text) }),
-        Value::Time(ms) => (abi::TIME, Payload { i: ms }),
-    };
-    abi::Value { tag, reserved: 0, u }
 }
 
 fn status(done: Option<Result<(), BadArgument>>) -> Status {
