@@ -156,6 +156,14 @@ impl FieldPath {
         }
     }
 
+    /// The field's name, if it is one right in the payload.
+    pub fn payload_name(&self) -> Option<Key> {
+        match &self.0 {
+            Place::Payload(names) if names.len() == 1 => names.first().copied(),
+            _ => None,
+        }
+    }
+
     /// Whether it is the envelope's `partition_key`.
     pub fn is_partition_key(&self) -> bool {
         self.0 == Place::Envelope(EnvelopeKey::PartitionKey)

@@ -176,6 +176,11 @@ impl Fields {
         self.0.push((key, value.into()));
     }
 
+    /// Takes the last field out.
+    pub(crate) fn pop(&mut self) {
+        self.0.pop();
+    }
+
     /// Takes a field out.
     pub fn remove(&mut self, key: Key) -> Option<Value> {
         self.take_out(key).map(|(_, value)| value)

@@ -2,6 +2,7 @@
 //! to be written out first, such as an id, lives in an arena until the call is over.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bumpalo::Bump;
@@ -15,33 +16,37 @@ use crate::event::{
 };
 use crate::stage::{Failure, Rows, Verdict};
 
-/// Where a field of an event is, or what is wrong with its number.
-fn path(key: abi::Key) -> Result<&'static FieldPath, BadArgument> {
-    keys::path(key).ok_or(BadArgument)
-}
-
 /// A field as a plugin sees it; [`Seen::Absent`] where there is no such number.
+#[inline]
 fn seen<'a>(event: &'a Event, key: abi::Key, texts: &'a Bump) -> Seen<'a> {
-    let Some(path) = keys::path(key) else { return Seen::Absent };
-    match path.look(event) {
+    let Some(field) = keys::field(key) else { return Seen::Absent };
+    if let Some(name) = field.name {
+        return event.payload.get(name).map_or(Seen::Absent, |value| seen_value(value, texts));
+    }
+    match field.path.look(event) {
         Look::Absent => Seen::Absent,
         Look::Text(text) => seen_text(text, texts),
         Look::Type(key) => Seen::Str(key.as_str()),
         Look::Time(time) => Seen::Time(time.as_millis()),
-        Look::Value(value) => match value {
-            Value::Null => Seen::Null,
-            Value::Bool(value) => Seen::Bool(*value),
-            Value::Int(number) => Seen::I64(*number),
-            Value::Float(number) => Seen::F64(*number),
-            Value::Text(text) => seen_text(text, texts),
-            Value::Time(time) => Seen::Str(bumpalo::format!(in texts, "{}", time).into_bump_str()),
-            Value::List(_) | Value::Map(_) => {
-                let mut json = JsonWriter::new();
-                json.value(value);
-                let json = texts.alloc_slice_copy(json.as_bytes());
-                std::str::from_utf8(json).map_or(Seen::Absent, Seen::Json)
-            }
-        },
+        Look::Value(value) => seen_value(value, texts),
+    }
+}
+
+#[inline]
+fn seen_value<'a>(value: &'a Value, texts: &'a Bump) -> Seen<'a> {
+    match value {
+        Value::Null => Seen::Null,
+        Value::Bool(value) => Seen::Bool(*value),
+        Value::Int(number) => Seen::I64(*number),
+        Value::Float(number) => Seen::F64(*number),
+        Value::Text(text) => seen_text(text, texts),
+        Value::Time(time) => Seen::Str(bumpalo::format!(in texts, "{}", time).into_bump_str()),
+        Value::List(_) | Value::Map(_) => {
+            let mut json = JsonWriter::new();
+            json.value(value);
+            let json = texts.alloc_slice_copy(json.as_bytes());
+            std::str::from_utf8(json).map_or(Seen::Absent, Seen::Json)
+        }
     }
 }
 
@@ -77,11 +82,10 @@ fn read_json(text: &str, json: &mut JsonReader) -> Option<Value> {
 /// Sets a field, or takes it out; what takes that back, if anything was changed.
 fn set(
     event: &mut Event,
-    key: abi::Key,
+    path: &FieldPath,
     value: Seen<'_>,
     json: &mut JsonReader,
 ) -> Result<Option<Undo>, BadArgument> {
-    let path = path(key)?;
     match held(value, json)? {
         Some(value) => path.set(event, value).map(Some),
         None => path.remove(event),
@@ -106,8 +110,7 @@ fn failed(reason: &str) -> Failure {
 pub(super) struct Room {
     texts: Bump,
     json: JsonReader,
-    /// What takes the changes of the call back, latest last.
-    undo: Vec<(u32, Undo)>,
+    changes: Changes,
     /// What becomes of rows, by row.
     verdicts: Vec<(usize, Verdict)>,
 }
@@ -115,8 +118,83 @@ pub(super) struct Room {
 impl Room {
     fn clear(&mut self) {
         self.texts.reset();
-        self.undo.clear();
+        self.changes.clear();
         self.verdicts.clear();
+    }
+}
+
+/// What takes the changes of a call back. Each leaves a few bytes in the order that they were made,
+/// and what was there before beside that, where there was something: a new field has nothing.
+#[derive(Default)]
+struct Changes {
+    /// Rows, and what was changed of them, latest last.
+    made: Vec<(u32, Change)>,
+    /// Values that fields of payloads had.
+    values: Vec<(Key, Value)>,
+    /// Whatever else was there.
+    others: Vec<Undo>,
+}
+
+/// What was changed.
+#[derive(Clone, Copy)]
+enum Change {
+    /// A field was added at the end of the payload.
+    Added,
+    /// A field of the payload had another value.
+    Value,
+    /// Something deeper in the payload, or in the envelope, or a field was taken out.
+    Other,
+}
+
+impl Changes {
+    fn clear(&mut self) {
+        self.made.clear();
+        self.values.clear();
+        self.others.clear();
+    }
+
+    /// Sets a field right in the payload.
+    // Built where it is kept: a value that is moved about costs more than one that is made.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "each kind of value is written by itself")]
+    fn put(&mut self, row: usize, event: &mut Event, name: Key, value: Value) {
+        match event.payload.get_mut(name) {
+            Some(place) => {
+                self.values.push((name, std::mem::replace(place, value)));
+                self.made.push((row as u32, Change::Value));
+            }
+            None => {
+                event.payload.push(name, value);
+                self.made.push((row as u32, Change::Added));
+            }
+        }
+    }
+
+    fn note(&mut self, row: usize, undo: Option<Undo>) {
+        if let Some(undo) = undo {
+            self.others.push(undo);
+            self.made.push((row as u32, Change::Other));
+        }
+    }
+
+    /// Takes all of it back, the latest first.
+    fn take_back(&mut self, rows: &mut Rows<'_>) {
+        while let Some((row, change)) = self.made.pop() {
+            let event = rows.get_mut(row as usize);
+            match change {
+                Change::Added => event.payload.pop(),
+                Change::Value => {
+                    if let Some((name, before)) = self.values.pop() {
+                        event.payload.set(name, before);
+                    }
+                }
+                Change::Other => {
+                    if let Some(undo) = self.others.pop() {
+                        undo.undo(event);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -147,9 +225,7 @@ impl<'a, 'b> RowsLoan<'a, 'b> {
 
     /// The call failed: what it changed is taken back, and its rows become dead letters.
     pub(super) fn take_back(self, failure: &Failure) {
-        while let Some((row, undo)) = self.room.undo.pop() {
-            undo.undo(self.rows.get_mut(row as usize));
-        }
+        self.room.changes.take_back(self.rows);
         for row in 0..self.rows.len() {
             self.rows.judge(row, Verdict::Fail(failure.clone()));
         }
@@ -180,9 +256,24 @@ impl Lent for RowsLoan<'_, '_> {
     }
 
     fn set(&mut self, row: usize, key: abi::Key, value: Seen<'_>) -> Result<(), BadArgument> {
-        self.row(row).ok_or(BadArgument)?;
-        let undo = set(self.rows.get_mut(row), key, value, &mut self.room.json)?;
-        self.room.undo.extend(undo.map(|undo| (row as u32, undo)));
+        if row >= self.rows.len() {
+            return Err(BadArgument);
+        }
+        let field = keys::field(key).ok_or(BadArgument)?;
+        let (event, room) = (self.rows.get_mut(row), &mut *self.room);
+        let changes = &mut room.changes;
+        match (field.name, value) {
+            (Some(name), Seen::Bool(value)) => changes.put(row, event, name, Value::Bool(value)),
+            (Some(name), Seen::I64(number)) => changes.put(row, event, name, Value::Int(number)),
+            (Some(name), Seen::F64(number)) => changes.put(row, event, name, Value::Float(number)),
+            (Some(name), Seen::Str(text)) => {
+                changes.put(row, event, name, Value::Text(Text::from(text)));
+            }
+            (_, value) => {
+                let undo = set(event, &field.path, value, &mut room.json)?;
+                changes.note(row, undo);
+            }
+        }
         Ok(())
     }
 
@@ -326,7 +417,8 @@ impl Lent for NewEvents {
 
     fn set(&mut self, row: usize, key: abi::Key, value: Seen<'_>) -> Result<(), BadArgument> {
         let event = self.events.get_mut(row).ok_or(BadArgument)?;
-        set(event, key, value, &mut self.json).map(drop)
+        let field = keys::field(key).ok_or(BadArgument)?;
+        set(event, &field.path, value, &mut self.json).map(drop)
     }
 
     fn push_row(&mut self, parent: Option<&dyn Any>) -> Option<usize> {
@@ -364,11 +456,12 @@ impl Lent for NewEvents {
 pub(super) struct BatchLoan<'a> {
     batch: &'a Batch,
     texts: Bump,
+    json: RefCell<JsonWriter>,
 }
 
 impl<'a> BatchLoan<'a> {
     pub(super) fn new(batch: &'a Batch) -> Self {
-        Self { batch, texts: Bump::new() }
+        Self { batch, texts: Bump::new(), json: RefCell::default() }
     }
 
     fn row(&self, row: usize) -> Option<&Event> {
@@ -386,7 +479,12 @@ impl Lent for BatchLoan<'_> {
     }
 
     fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
-        write(self.row(row), to)
+        let event = self.row(row).ok_or(BadArgument)?;
+        let mut json = self.json.borrow_mut();
+        json.clear();
+        json.event(event);
+        to.extend_from_slice(json.as_bytes());
+        Ok(())
     }
 
     fn event(&self, row: usize) -> Option<&dyn Any> {

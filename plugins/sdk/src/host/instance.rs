@@ -101,41 +101,70 @@ pub enum Written {
 pub struct Calls {
     /// Odd during a call.
     count: AtomicU64,
-    /// The place of the call's name in [`NAMES`].
+    /// The place of the call's name in [`Call::NAMES`].
     name: AtomicU64,
 }
 
-const NAMES: [&str; 13] = [
-    "create",
-    "start",
-    "flush",
-    "destroy",
-    "poll",
-    "ack",
-    "process",
-    "correlate",
-    "tick",
-    "drain",
-    "write",
-    "save",
-    "restore",
-];
+/// The functions that a host calls.
+#[derive(Clone, Copy)]
+enum Call {
+    Create,
+    Start,
+    Flush,
+    Destroy,
+    Poll,
+    Ack,
+    Process,
+    Correlate,
+    Tick,
+    Drain,
+    Write,
+    Save,
+    Restore,
+}
+
+impl Call {
+    const NAMES: [&str; 13] = [
+        "create",
+        "start",
+        "flush",
+        "destroy",
+        "poll",
+        "ack",
+        "process",
+        "correlate",
+        "tick",
+        "drain",
+        "write",
+        "save",
+        "restore",
+    ];
+
+    fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
 
 impl Calls {
     /// The number of the call that it is in and the call's name; none between calls.
     pub fn current(&self) -> Option<(u64, &'static str)> {
         let count = self.count.load(Ordering::Acquire);
-        let name = NAMES.get(self.name.load(Ordering::Relaxed) as usize)?;
+        let name = Call::NAMES.get(self.name.load(Ordering::Relaxed) as usize)?;
         (count % 2 == 1).then_some((count, *name))
     }
 
-    fn begin(&self, name: usize) {
-        self.name.store(name as u64, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Release);
+    fn begin(&self, call: Call) {
+        self.name.store(call as u64, Ordering::Relaxed);
+        self.count_on();
     }
 
     fn end(&self) {
-        self.count.fetch_add(1, Ordering::Release);
+        self.count_on();
+    }
+
+    /// One call follows the other, so nobody else counts meanwhile.
+    fn count_on(&self) {
+        self.count.store(self.count.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 }
 
@@ -168,14 +197,14 @@ impl Descriptor {
         let shared = register(context);
         let calls = Arc::new(Calls::default());
         let mut this = std::ptr::null_mut();
-        let status = call(&shared, &calls, "create", || {
+        let status = call(&shared, &calls, Call::Create, || {
             // SAFETY: the function is as the header says; what it is given lives through the call.
             unsafe { create(host(), as_context(shared.number), Str::new(settings), &raw mut this) }
         });
-        let made = match (shared.check(status, "create"), NonNull::new(this)) {
+        let made = match (shared.check(status, Call::Create), NonNull::new(this)) {
             (Ok(abi::OK), Some(this)) => Ok(this),
             (Ok(abi::OK), None) => Err(Failed::broken("`create` made no instance, and no error")),
-            (Ok(other), _) => Err(unfit("create", other)),
+            (Ok(other), _) => Err(unfit(Call::Create, other)),
             (Err(failed), _) => Err(failed),
         };
         let this = made.inspect_err(|_| forget(&shared))?;
@@ -204,7 +233,7 @@ impl Instance {
     pub fn start(&mut self) -> Result<(), Failed> {
         let Some(start) = self.functions.start else { return Ok(()) };
         // SAFETY: the function is as the header says, and so in what follows.
-        self.done("start", |this| unsafe { start(this) })
+        self.done(Call::Start, |this| unsafe { start(this) })
     }
 
     /// Asks it to stop, from anywhere.
@@ -219,17 +248,19 @@ impl Instance {
 
     /// An enricher looks at events, and changes them.
     pub fn process(&mut self, rows: &mut dyn Lent) -> Result<(), Failed> {
-        let process = has("process", self.functions.process)?;
+        let process = has(Call::Process, self.functions.process)?;
         // SAFETY: see `start`.
-        lend([rows], |[rows]| self.done("process", |this| unsafe { process(this, as_batch(rows)) }))
+        lend([rows], |[rows]| {
+            self.done(Call::Process, |this| unsafe { process(this, as_batch(rows)) })
+        })
     }
 
     /// A correlator sees events, and may derive others.
     pub fn correlate(&mut self, input: &mut dyn Lent, out: &mut dyn Lent) -> Result<(), Failed> {
-        let correlate = has("correlate", self.functions.correlate)?;
+        let correlate = has(Call::Correlate, self.functions.correlate)?;
         lend([input, out], |[input, out]| {
             // SAFETY: see `start`.
-            self.done("correlate", |this| unsafe {
+            self.done(Call::Correlate, |this| unsafe {
                 correlate(this, as_batch(input), as_batch(out))
             })
         })
@@ -244,7 +275,9 @@ impl Instance {
     pub fn tick(&mut self, now_ms: i64, out: &mut dyn Lent) -> Result<(), Failed> {
         let Some(tick) = self.functions.tick else { return Ok(()) };
         // SAFETY: see `start`.
-        lend([out], |[out]| self.done("tick", |this| unsafe { tick(this, now_ms, as_batch(out)) }))
+        lend([out], |[out]| {
+            self.done(Call::Tick, |this| unsafe { tick(this, now_ms, as_batch(out)) })
+        })
     }
 
     /// A correlator hears that its input has ended.
@@ -252,7 +285,7 @@ impl Instance {
         let Some(drain) = self.functions.drain else { return Ok(()) };
         // SAFETY: see `start`.
         lend([out], |[out]| {
-            self.done("drain", |this| unsafe { drain(this, end_ms, as_batch(out)) })
+            self.done(Call::Drain, |this| unsafe { drain(this, end_ms, as_batch(out)) })
         })
     }
 
@@ -263,11 +296,11 @@ impl Instance {
         max: usize,
         timeout_ms: u32,
     ) -> Result<Polled, Failed> {
-        let poll = has("poll", self.functions.poll)?;
+        let poll = has(Call::Poll, self.functions.poll)?;
         let mut token = 0;
         let status = lend([out], |[out]| {
             // SAFETY: see `start`.
-            self.call("poll", |this| unsafe {
+            self.call(Call::Poll, |this| unsafe {
                 poll(this, as_batch(out), max, timeout_ms, &raw mut token)
             })
         })?;
@@ -275,7 +308,7 @@ impl Instance {
             abi::OK => Ok(Polled::Ready(token)),
             abi::AGAIN => Ok(Polled::Again),
             abi::END => Ok(Polled::End),
-            other => Err(unfit("poll", other)),
+            other => Err(unfit(Call::Poll, other)),
         }
     }
 
@@ -283,25 +316,25 @@ impl Instance {
     pub fn ack(&mut self, token: u64) -> Result<(), Failed> {
         let Some(ack) = self.functions.ack else { return Ok(()) };
         // SAFETY: see `start`.
-        self.done("ack", |this| unsafe { ack(this, token) })
+        self.done(Call::Ack, |this| unsafe { ack(this, token) })
     }
 
     /// A sink writes.
     pub fn write(&mut self, batch: &mut dyn Lent, token: u64) -> Result<Written, Failed> {
-        let write = has("write", self.functions.write)?;
+        let write = has(Call::Write, self.functions.write)?;
         let status = lend([batch], |[batch]| {
             // SAFETY: see `start`.
-            self.call("write", |this| unsafe { write(this, as_batch(batch), token) })
+            self.call(Call::Write, |this| unsafe { write(this, as_batch(batch), token) })
         })?;
-        written("write", status)
+        written(Call::Write, status)
     }
 
     /// The last call of an instance whose run went well.
     pub fn flush(&mut self, token: u64) -> Result<Written, Failed> {
         let Some(flush) = self.functions.flush else { return Ok(Written::Done) };
         // SAFETY: see `start`.
-        let status = self.call("flush", |this| unsafe { flush(this, token) })?;
-        written("flush", status)
+        let status = self.call(Call::Flush, |this| unsafe { flush(this, token) })?;
+        written(Call::Flush, status)
     }
 
     /// Whether it remembers anything between two runs.
@@ -314,7 +347,7 @@ impl Instance {
         let Some(save) = self.state.and_then(|state| state.save) else { return Ok(None) };
         let mut json: Vec<u8> = Vec::new();
         // SAFETY: see `start`; `append` gets the `Vec` that is its argument.
-        self.done("save", |this| unsafe { save(this, Some(append), (&raw mut json).cast()) })?;
+        self.done(Call::Save, |this| unsafe { save(this, Some(append), (&raw mut json).cast()) })?;
         let json = String::from_utf8(json);
         json.map(Some).map_err(|_| Failed::broken("`save` wrote what is not UTF-8"))
     }
@@ -323,12 +356,12 @@ impl Instance {
     pub fn restore(&mut self, json: &str) -> Result<(), Failed> {
         let Some(restore) = self.state.and_then(|state| state.restore) else { return Ok(()) };
         // SAFETY: see `start`.
-        self.done("restore", |this| unsafe { restore(this, Str::new(json)) })
+        self.done(Call::Restore, |this| unsafe { restore(this, Str::new(json)) })
     }
 
     fn call(
         &self,
-        name: &'static str,
+        name: Call,
         function: impl FnOnce(*mut c_void) -> Status,
     ) -> Result<Status, Failed> {
         let status = call(&self.shared, &self.calls, name, || function(self.this.as_ptr()));
@@ -336,11 +369,7 @@ impl Instance {
     }
 
     /// A call that has nothing to say but that it is done.
-    fn done(
-        &self,
-        name: &'static str,
-        function: impl FnOnce(*mut c_void) -> Status,
-    ) -> Result<(), Failed> {
+    fn done(&self, name: Call, function: impl FnOnce(*mut c_void) -> Status) -> Result<(), Failed> {
         match self.call(name, function)? {
             abi::OK => Ok(()),
             other => Err(unfit(name, other)),
@@ -349,23 +378,23 @@ impl Instance {
 }
 
 /// A function that its kind needs: that it is there was seen when the module was read.
-fn has<F>(name: &str, function: Option<F>) -> Result<F, Failed> {
-    function.ok_or_else(|| Failed::broken(&format!("a plugin without `{name}`")))
+fn has<F>(name: Call, function: Option<F>) -> Result<F, Failed> {
+    function.ok_or_else(|| Failed::broken(&format!("a plugin without `{}`", name.name())))
 }
 
 fn call(
     shared: &Arc<Shared>,
     calls: &Calls,
-    name: &'static str,
+    name: Call,
     function: impl FnOnce() -> Status,
 ) -> Status {
-    calls.begin(NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len()));
+    calls.begin(name);
     let status = within(shared, function);
     calls.end();
     status
 }
 
-fn written(name: &str, status: Status) -> Result<Written, Failed> {
+fn written(name: Call, status: Status) -> Result<Written, Failed> {
     match status {
         abi::OK => Ok(Written::Done),
         abi::PENDING => Ok(Written::Pending),
@@ -374,8 +403,8 @@ fn written(name: &str, status: Status) -> Result<Written, Failed> {
 }
 
 /// A status that the call does not have.
-fn unfit(name: &str, status: Status) -> Failed {
-    Failed::broken(&format!("`{name}` returned {status}, which means nothing there"))
+fn unfit(name: Call, status: Status) -> Failed {
+    Failed::broken(&format!("`{}` returned {status}, which means nothing there", name.name()))
 }
 
 impl Failed {
@@ -387,7 +416,7 @@ impl Failed {
 
 impl Shared {
     /// What a status means; below 0 with the text that the plugin gave for it.
-    fn check(&self, status: Status, name: &str) -> Result<Status, Failed> {
+    fn check(&self, status: Status, name: Call) -> Result<Status, Failed> {
         let said = self.take_error();
         if status >= 0 {
             return Ok(status);
@@ -402,7 +431,8 @@ impl Shared {
             other => return Err(unfit(name, other)),
         };
         let reason = said.filter(|said| !said.is_empty());
-        let reason = reason.unwrap_or_else(|| format!("`{name}` failed with status {status}"));
+        let reason =
+            reason.unwrap_or_else(|| format!("`{}` failed with status {status}", name.name()));
         Err(Failed { fault, reason })
     }
 }
@@ -412,7 +442,7 @@ impl Drop for Instance {
         // Whoever asks for a stop from now on is not heard.
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(destroy) = self.functions.destroy {
-            call(&self.shared, &self.calls, "destroy", || {
+            call(&self.shared, &self.calls, Call::Destroy, || {
                 // SAFETY: the last call, once for each instance that was made.
                 unsafe { destroy(self.this.as_ptr()) };
                 abi::OK

@@ -13,9 +13,9 @@ use std::time::Duration;
 use super::loans::{self, change, change_beside, new_number, read};
 use super::said::{short_message, text, value};
 use super::{BadArgument, Context};
-use crate::abi::{self, Batch, Ctx, Key, Status, Str};
-use crate::crossing::raw;
+use crate::abi::{self, Batch, Ctx, Key, Payload, Status, Str};
 use crate::outcome::{Error, Level, MetricKind, Outcome, Refusal};
+use crate::value::Value;
 
 /// An instance as its host knows it.
 pub(super) struct Shared {
@@ -23,11 +23,17 @@ pub(super) struct Shared {
     pub(super) context: Arc<dyn Context>,
     /// The text of the status that is about to be returned.
     error: Mutex<Option<String>>,
+    /// Whether there is one: most calls have none to take a lock for.
+    has_error: AtomicBool,
     stopping: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn take_error(&self) -> Option<String> {
+        if !self.has_error.load(Relaxed) {
+            return None;
+        }
+        self.has_error.store(false, Relaxed);
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -41,8 +47,9 @@ static INSTANCES: LazyLock<RwLock<Instances>> = LazyLock::new(RwLock::default);
 
 /// Gives an instance its number.
 pub(super) fn register(context: Arc<dyn Context>) -> Arc<Shared> {
-    let (error, stopping) = (Mutex::default(), AtomicBool::new(false));
-    let shared = Arc::new(Shared { number: new_number(), context, error, stopping });
+    let (error, has_error) = (Mutex::default(), AtomicBool::new(false));
+    let stopping = AtomicBool::new(false);
+    let shared = Arc::new(Shared { number: new_number(), context, error, has_error, stopping });
     let mut instances = INSTANCES.write().unwrap_or_else(PoisonError::into_inner);
     instances.insert(shared.number, Arc::clone(&shared));
     shared
@@ -132,6 +139,7 @@ unsafe extern "C" fn set_error(context: *mut Ctx, said: Str) {
     let said = unsafe { short_message(said) };
     with(context, |shared| {
         *shared.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+        shared.has_error.store(true, Relaxed);
     });
 }
 
@@ -154,20 +162,50 @@ unsafe extern "C" fn record(context: *mut Ctx, metric: u32, value: f64) {
 unsafe extern "C" fn setting(context: *mut Ctx, pointer: Str, out: *mut abi::Value) {
     // SAFETY: a text that the plugin hands over for the call.
     let pointer = unsafe { text(pointer) };
-    let found = pointer
-        .and_then(|pointer| with(context, |shared| raw(shared.context.setting(pointer))))
-        .unwrap_or(abi::Value::ABSENT);
     // SAFETY: where it is not NULL, the plugin has room for a value there.
-    unsafe { give(out, found) };
+    let answer = |shared: &Shared, pointer| unsafe { give(out, shared.context.setting(pointer)) };
+    let found = pointer.and_then(|pointer| with(context, |shared| answer(shared, pointer)));
+    if found.is_none() {
+        // SAFETY: as above.
+        unsafe { give(out, Value::Absent) };
+    }
 }
 
+/// Fills in a value for a plugin, each part with a store of its own size: the plugin reads them at
+/// once, and a processor waits for stores that are not as large as what is read.
+///
 /// # Safety
 ///
-/// `out` is NULL or has room for a value.
-unsafe fn give<T>(out: *mut T, value: T) {
-    if !out.is_null() {
-        // SAFETY: the caller vouches for the room; whether it is aligned is the plugin's affair.
-        unsafe { out.write_unaligned(value) };
+/// `out` is NULL or has room for a value, aligned as one.
+unsafe fn give(out: *mut abi::Value, value: Value<'_>) {
+    if out.is_null() {
+        return;
+    }
+    let (tag, u) = match value {
+        Value::Absent => (abi::ABSENT, Payload { i: 0 }),
+        Value::Null => (abi::NULL, Payload { i: 0 }),
+        Value::Bool(value) => (abi::BOOL, Payload { i: i64::from(value) }),
+        Value::I64(number) => (abi::I64, Payload { i: number }),
+        Value::F64(number) => (abi::F64, Payload { f: number }),
+        Value::Time(ms) => (abi::TIME, Payload { i: ms }),
+        Value::Str(text) | Value::Json(text) => {
+            let is_json = matches!(value, Value::Json(_));
+            let tag = if is_json { abi::JSON } else { abi::STRING };
+            // SAFETY: the caller vouches for the room.
+            unsafe {
+                (&raw mut (*out).tag).write(tag);
+                (&raw mut (*out).reserved).write(0);
+                (&raw mut (*out).u.s.ptr).write(text.as_ptr().cast());
+                (&raw mut (*out).u.s.len).write(text.len());
+            }
+            return;
+        }
+    };
+    // SAFETY: the caller vouches for the room; the first eight bytes of the union hold all of it.
+    unsafe {
+        (&raw mut (*out).tag).write(tag);
+        (&raw mut (*out).reserved).write(0);
+        (&raw mut (*out).u.i).write(u.i);
     }
 }
 
@@ -191,9 +229,15 @@ unsafe extern "C" fn batch_len(batch: *const Batch) -> usize {
 }
 
 unsafe extern "C" fn get(batch: *const Batch, row: usize, key: Key, out: *mut abi::Value) {
-    let found = read(number(batch), |batch| raw(batch.get(row, key)));
+    if !out.is_aligned() {
+        return;
+    }
     // SAFETY: where it is not NULL, the plugin has room for a value there.
-    unsafe { give(out, found.unwrap_or(abi::Value::ABSENT)) };
+    let found = read(number(batch), |batch| unsafe { give(out, batch.get(row, key)) });
+    if found.is_none() {
+        // SAFETY: as above.
+        unsafe { give(out, Value::Absent) };
+    }
 }
 
 unsafe extern "C" fn set(
@@ -202,11 +246,11 @@ unsafe extern "C" fn set(
     key: Key,
     given: *const abi::Value,
 ) -> Status {
-    if given.is_null() {
+    if given.is_null() || !given.is_aligned() {
         return abi::E_ARG;
     }
-    // SAFETY: not NULL, so it is a value that the plugin hands over for the call.
-    let Some(value) = (unsafe { value(&given.read_unaligned()) }) else { return abi::E_ARG };
+    // SAFETY: neither, so it is a value that the plugin hands over for the call.
+    let Some(value) = (unsafe { value(&*given) }) else { return abi::E_ARG };
     status(change(number(batch), |batch| batch.set(row, key, value)))
 }
 
@@ -227,7 +271,7 @@ unsafe extern "C" fn gather(
     if values == 0 {
         return abi::OK;
     }
-    if keys.is_null() || out.is_null() {
+    if keys.is_null() || out.is_null() || !out.is_aligned() {
         return abi::E_ARG;
     }
     let done = read(number(batch), |batch| {
@@ -235,8 +279,7 @@ unsafe extern "C" fn gather(
             // SAFETY: the plugin hands over `keys_len` keys and has room for rows * keys_len values.
             unsafe {
                 let key = keys.add(place % keys_len).read_unaligned();
-                let found = raw(batch.get(place / keys_len, key));
-                out.add(place).write_unaligned(found);
+                give(out.add(place), batch.get(place / keys_len, key));
             }
         }
     });
@@ -254,7 +297,7 @@ unsafe extern "C" fn scatter(
     if values == 0 {
         return abi::OK;
     }
-    if keys.is_null() || given.is_null() {
+    if keys.is_null() || given.is_null() || !given.is_aligned() {
         return abi::E_ARG;
     }
     let mut all = Ok(());
@@ -263,7 +306,7 @@ unsafe extern "C" fn scatter(
             // SAFETY: the plugin hands over `keys_len` keys and rows * keys_len values.
             let (key, value) = unsafe {
                 let key = keys.add(place % keys_len).read_unaligned();
-                (key, value(&given.add(place).read_unaligned()))
+                (key, value(&*given.add(place)))
             };
             let set =
                 value.ok_or(BadArgument).and_then(|value| batch.set(place / keys_len, key, value));
@@ -300,6 +343,11 @@ unsafe extern "C" fn push_json(out: *mut Batch, json: Str) -> Status {
     status(change(number(out), |out| out.push_json(json)))
 }
 
+thread_local! {
+    /// Where JSON is written before it is handed over.
+    static JSON: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 unsafe extern "C" fn write_json(
     batch: *const Batch,
     row: usize,
@@ -308,12 +356,14 @@ unsafe extern "C" fn write_json(
 ) -> Status {
     let Some(write) = write else { return abi::E_ARG };
     // Written first and handed over afterwards: while the plugin's function runs, no batch is read.
-    let mut json = Vec::new();
+    let mut json = JSON.take();
+    json.clear();
     let written = read(number(batch), |batch| batch.write_json(row, &mut json));
     if written == Some(Ok(())) {
         // SAFETY: the plugin's own function, with its own argument.
         unsafe { write(arg, json.as_ptr().cast(), json.len()) };
     }
+    JSON.set(json);
     status(written)
 }
 
