@@ -176,6 +176,17 @@ impl Fields {
         self.0.push((key, value.into()));
     }
 
+    /// The place of a field, and whether it is a new one at the end, which is null.
+    #[inline]
+    pub(crate) fn place_for(&mut self, key: Key) -> (&mut Value, bool) {
+        let found = self.0.iter().position(|(name, _)| *name == key);
+        let place = found.unwrap_or(self.0.len());
+        if found.is_none() {
+            self.0.push((key, Value::Null));
+        }
+        (&mut self.0[place].1, found.is_none())
+    }
+
     /// Takes the last field out.
     pub(crate) fn pop(&mut self) {
         self.0.pop();

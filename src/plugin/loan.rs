@@ -93,6 +93,26 @@ fn set(
     .map_err(|_| BadArgument)
 }
 
+/// Whether a value is set as it is, right where it belongs.
+fn is_plain(value: Seen<'_>) -> bool {
+    matches!(value, Seen::Bool(_) | Seen::I64(_) | Seen::F64(_) | Seen::Str(_))
+}
+
+/// Puts a plain value where null is. Each kind is written where it stays: a value that is made
+/// elsewhere and moved costs more than making it.
+#[inline]
+fn fill(place: &mut Value, value: Seen<'_>) {
+    let before = match value {
+        Seen::Bool(value) => std::mem::replace(place, Value::Bool(value)),
+        Seen::I64(number) => std::mem::replace(place, Value::Int(number)),
+        Seen::F64(number) => std::mem::replace(place, Value::Float(number)),
+        Seen::Str(text) => std::mem::replace(place, Value::Text(Text::from(text))),
+        _ => return,
+    };
+    // It was null, which has nothing to drop.
+    std::mem::forget(before);
+}
+
 fn write(event: Option<&Event>, to: &mut Vec<u8>) -> Result<(), BadArgument> {
     let mut json = JsonWriter::new();
     json.event(event.ok_or(BadArgument)?);
@@ -153,21 +173,17 @@ impl Changes {
         self.others.clear();
     }
 
-    /// Sets a field right in the payload.
-    // Built where it is kept: a value that is moved about costs more than one that is made.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "each kind of value is written by itself")]
-    fn put(&mut self, row: usize, event: &mut Event, name: Key, value: Value) {
-        match event.payload.get_mut(name) {
-            Some(place) => {
-                self.values.push((name, std::mem::replace(place, value)));
-                self.made.push((row as u32, Change::Value));
-            }
-            None => {
-                event.payload.push(name, value);
-                self.made.push((row as u32, Change::Added));
-            }
+    /// The place of a field right in the payload, to be set: null is there now.
+    #[inline]
+    fn place<'a>(&mut self, row: usize, event: &'a mut Event, name: Key) -> &'a mut Value {
+        let (place, is_new) = event.payload.place_for(name);
+        if is_new {
+            self.made.push((row as u32, Change::Added));
+        } else {
+            self.values.push((name, std::mem::take(place)));
+            self.made.push((row as u32, Change::Value));
         }
+        place
     }
 
     fn note(&mut self, row: usize, undo: Option<Undo>) {
@@ -261,17 +277,11 @@ impl Lent for RowsLoan<'_, '_> {
         }
         let field = keys::field(key).ok_or(BadArgument)?;
         let (event, room) = (self.rows.get_mut(row), &mut *self.room);
-        let changes = &mut room.changes;
-        match (field.name, value) {
-            (Some(name), Seen::Bool(value)) => changes.put(row, event, name, Value::Bool(value)),
-            (Some(name), Seen::I64(number)) => changes.put(row, event, name, Value::Int(number)),
-            (Some(name), Seen::F64(number)) => changes.put(row, event, name, Value::Float(number)),
-            (Some(name), Seen::Str(text)) => {
-                changes.put(row, event, name, Value::Text(Text::from(text)));
-            }
-            (_, value) => {
+        match field.name.filter(|_| is_plain(value)) {
+            Some(name) => fill(room.changes.place(row, event, name), value),
+            None => {
                 let undo = set(event, &field.path, value, &mut room.json)?;
-                changes.note(row, undo);
+                room.changes.note(row, undo);
             }
         }
         Ok(())
@@ -418,7 +428,15 @@ impl Lent for NewEvents {
     fn set(&mut self, row: usize, key: abi::Key, value: Seen<'_>) -> Result<(), BadArgument> {
         let event = self.events.get_mut(row).ok_or(BadArgument)?;
         let field = keys::field(key).ok_or(BadArgument)?;
-        set(event, &field.path, value, &mut self.json).map(drop)
+        match field.name.filter(|_| is_plain(value)) {
+            Some(name) => {
+                let (place, _) = event.payload.place_for(name);
+                *place = Value::Null;
+                fill(place, value);
+                Ok(())
+            }
+            None => set(event, &field.path, value, &mut self.json).map(drop),
+        }
     }
 
     fn push_row(&mut self, parent: Option<&dyn Any>) -> Option<usize> {

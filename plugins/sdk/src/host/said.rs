@@ -54,6 +54,8 @@ pub(super) unsafe fn short_message(mut said: Str) -> String {
 /// # Safety
 ///
 /// The union holds what the tag says; a text is as [`text`] asks for.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "read where it is used: what is copied is waited for")]
 pub(super) unsafe fn value<'a>(value: &abi::Value) -> Option<Value<'a>> {
     // SAFETY: the tag says which one holds, and all bits are a value of it; texts as for `text`.
     unsafe {

@@ -250,8 +250,19 @@ unsafe extern "C" fn set(
         return abi::E_ARG;
     }
     // SAFETY: neither, so it is a value that the plugin hands over for the call.
-    let Some(value) = (unsafe { value(&*given) }) else { return abi::E_ARG };
-    status(change(number(batch), |batch| batch.set(row, key, value)))
+    let given = unsafe { &*given };
+    let set = |value| status(change(number(batch), |batch| batch.set(row, key, value)));
+    // SAFETY: the tag says which of the union holds. The kinds that are set most are each handed on
+    // by themselves, for the same reason as in `give`.
+    unsafe {
+        match given.tag {
+            abi::BOOL => set(Value::Bool(given.u.b != 0)),
+            abi::I64 => set(Value::I64(given.u.i)),
+            abi::F64 => set(Value::F64(given.u.f)),
+            abi::STRING => text(given.u.s).map_or(abi::E_ARG, |text| set(Value::Str(text))),
+            _ => value(given).map_or(abi::E_ARG, set),
+        }
+    }
 }
 
 /// How many values a matrix of all rows and these keys has; none if it cannot be one.
