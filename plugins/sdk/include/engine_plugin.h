@@ -81,7 +81,7 @@ enum {
   EP_NULL = 1,
   EP_BOOL = 2,   /* u.b, 0 or 1 */
   EP_I64 = 3,    /* u.i */
-  EP_F64 = 4,    /* u.f */
+  EP_F64 = 4,    /* u.f; NaN and the infinities are taken, and written as null */
   EP_STRING = 5, /* u.s */
   EP_JSON = 6,   /* u.s, the text of a list or an object; given to `set`, of any value */
   EP_TIME = 7    /* u.i, milliseconds since 1970: the field `ingest_timestamp`; instants in payloads
@@ -115,7 +115,8 @@ typedef struct ep_refusal {
 /* What became of a batch that was to be written, or of a flush. */
 typedef struct ep_outcome {
   uint32_t size;
-  ep_status status;        /* EP_OK: taken but for the refusals; below 0: nothing of it was */
+  ep_status status;        /* EP_OK: taken but for the refusals; below 0: nothing of it was; above 0
+                              means nothing, and is taken for EP_E_REJECTED */
   uint32_t retry_after_ms; /* EP_E_RETRY: not before this is over; 0 leaves it to the host */
   uint32_t reserved;       /* 0 */
   ep_str error;            /* why, where nothing was taken */
@@ -156,7 +157,7 @@ typedef struct ep_host {
   void (*get)(const ep_batch *, size_t row, ep_key, ep_value *out);
   ep_status (*set)(ep_batch *, size_t row, ep_key, const ep_value *); /* EP_ABSENT takes the field out */
   ep_status (*gather)(const ep_batch *, const ep_key *, size_t keys, ep_value *out); /* row by row, len * keys */
-  ep_status (*scatter)(ep_batch *, const ep_key *, size_t keys, const ep_value *in); /* the same way back */
+  ep_status (*scatter)(ep_batch *, const ep_key *, size_t keys, const ep_value *in); /* the same way back; what `gather` gave may be among it */
   ep_status (*drop_row)(ep_batch *, size_t row);                 /* filtered out on purpose */
   ep_status (*fail_row)(ep_batch *, size_t row, ep_str reason);  /* becomes a dead letter */
   /* A new event at the end of `out`, of which at least `event_type` has to be set; its row, or
@@ -165,8 +166,12 @@ typedef struct ep_host {
   ep_status (*push_json)(ep_batch *out, ep_str json); /* source: an event as JSON, with its envelope */
   ep_status (*write_json)(const ep_batch *, size_t row, ep_write_fn, void *arg);
   ep_status (*watermark)(ep_batch *out, int64_t ms); /* source: nothing earlier will come; default: the latest time so far */
-  const ep_batch *(*retain)(ep_ctx *, const ep_batch *); /* write: keeps the batch beyond the call; NULL: cannot */
-  void (*release)(ep_ctx *, const ep_batch *);           /* once for each retain; any thread */
+  /* write: keeps the batch beyond the call, until it is released. NULL: it cannot be kept, or the
+   * instance has kept 4096 already. */
+  const ep_batch *(*retain)(ep_ctx *, const ep_batch *);
+  /* Once for each retain, with the same context; any thread, also after destroy: what is never
+   * released is told in the log then, and never freed. */
+  void (*release)(ep_ctx *, const ep_batch *);
 
   /* Any thread. */
   void (*complete)(ep_ctx *, uint64_t token, const ep_outcome *); /* exactly once for each EP_PENDING */

@@ -109,7 +109,8 @@ pub struct Events<'a>(pub(crate) RawBatch<'a>);
 reads!(Events);
 
 impl Events<'_> {
-    /// Keeps the batch beyond the call, to be read from any thread. None if the host cannot.
+    /// Keeps the batch beyond the call, to be read from any thread, and be the instance gone. None if
+    /// the host cannot, or this instance has kept 4096 already.
     pub fn retain(&self) -> Option<Retained> {
         self.0.retain().map(Retained)
     }

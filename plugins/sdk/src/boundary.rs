@@ -84,9 +84,9 @@ fn module(plugins: &'static [&'static abi::Plugin]) -> abi::Module {
 
 /// An instance as the host holds it.
 struct Instance<T> {
-    /// None after a panic: what is left of it is not to be used.
-    plugin: UnsafeCell<Option<T>>,
-    /// What [`Instance::plugin`] may not be looked at for, since another thread is in a call.
+    /// Looked at by the one call that is under way.
+    plugin: UnsafeCell<T>,
+    /// After a panic, what is left of the plugin is dropped and no more.
     is_poisoned: AtomicBool,
     engine: Engine,
     event_type: Key,
@@ -163,9 +163,8 @@ unsafe fn enter<T>(
     if instance.is_poisoned.load(Ordering::Acquire) {
         return panicked(host, "earlier");
     }
-    // SAFETY: no other call is under way, and `stop` does not look at the plugin.
+    // SAFETY: no other call is under way, and `request_stop` does not look at the plugin.
     let plugin = unsafe { &mut *instance.plugin.get() };
-    let Some(plugin) = plugin.as_mut() else { return panicked(host, "earlier") };
     match guarded(host, || call(plugin, instance)) {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => fail(host, &error),
@@ -188,15 +187,19 @@ unsafe extern "C" fn create<T: Plugin>(
     // SAFETY: not NULL, so it is the host's table.
     let Some(host) = (unsafe { Host::new(table, context) }) else { return abi::E_UNSUPPORTED };
     forward_panics();
+    let engine = Engine::new(host);
     let made = guarded(host, || {
         // SAFETY: a text of the host, for the call.
         let settings = unsafe { trusted_text(settings) };
         let settings = serde_json::from_str(settings).map_err(Error::config)?;
-        let engine = Engine::new(host);
         let event_type = engine.key("event_type")?;
-        let plugin = UnsafeCell::new(Some(T::create(settings, &engine)?));
-        Ok(Instance { plugin, is_poisoned: AtomicBool::new(false), engine, event_type })
+        let plugin = UnsafeCell::new(T::create(settings, &engine)?);
+        let (is_poisoned, engine) = (AtomicBool::new(false), engine.clone());
+        Ok(Instance { plugin, is_poisoned, engine, event_type })
     });
+    if !matches!(made, Ok(Ok(_))) {
+        forget_stops(&engine);
+    }
     match made {
         Ok(Ok(instance)) => {
             // SAFETY: not NULL, so there is room for a pointer.
@@ -219,8 +222,15 @@ unsafe extern "C" fn request_stop<T: Plugin>(this: *mut c_void) {
     // SAFETY: the host asks no instance to stop that is destroyed. Only a shared reference is
     // made, and the plugin behind the cell is left alone.
     let engine = unsafe { &this.as_ref().engine };
-    // What panics was told to the log.
-    let _ = guarded(engine.host, || engine.stop());
+    for stop in engine.take_stops() {
+        // What panics was told to the log, and the others are called all the same.
+        let _ = guarded(engine.host, stop);
+    }
+}
+
+/// What was to be called at a stop is not called any more. It may hold the engine that holds it.
+fn forget_stops(engine: &Engine) {
+    let _ = guarded(engine.host, || drop(engine.take_stops()));
 }
 
 unsafe extern "C" fn destroy<T: Plugin>(this: *mut c_void) {
@@ -230,6 +240,7 @@ unsafe extern "C" fn destroy<T: Plugin>(this: *mut c_void) {
     // SAFETY: it was made by `create`, and this is the last call.
     let instance = unsafe { Box::from_raw(this.cast::<Instance<T>>()) };
     let host = instance.engine.host;
+    forget_stops(&instance.engine);
     // What panics was told to the log.
     let _ = guarded(host, || drop(instance));
 }

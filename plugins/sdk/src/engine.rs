@@ -16,9 +16,8 @@ pub struct Engine {
 
 type Stop = Box<dyn Fn() + Send + Sync>;
 
-/// What is called when a stop is asked for.
-#[derive(Default)]
-struct Stops(Mutex<Vec<Stop>>);
+/// What is called when a stop is asked for; none once that was, or the instance is gone.
+struct Stops(Mutex<Option<Vec<Stop>>>);
 
 /// The number of a field of events; holds for the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +33,7 @@ pub struct Metric {
 
 impl Engine {
     pub(crate) fn new(host: Host) -> Self {
-        Self { host, stops: Arc::default() }
+        Self { host, stops: Arc::new(Stops(Mutex::new(Some(Vec::new())))) }
     }
 
     /// The field that a path leads to: a key of the envelope, such as `event_type` or
@@ -97,15 +96,24 @@ impl Engine {
         self.host.stopping()
     }
 
-    /// Has something called when a stop is asked for: from any thread, beside any other call. It
-    /// returns at once.
+    /// Has something called when a stop is asked for: once, from any thread, beside any other call.
+    /// It returns at once. Where a stop was asked for already, or the instance is gone, it is called
+    /// here and now.
     pub fn on_stop(&self, stop: impl Fn() + Send + Sync + 'static) {
-        self.stops.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(stop));
+        let mut stops = self.stops.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stops) = &mut *stops {
+            stops.push(Box::new(stop));
+            return;
+        }
+        // It may ask for more of the kind.
+        drop(stops);
+        stop();
     }
 
-    pub(crate) fn stop(&self) {
-        let stops = self.stops.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stops.iter().for_each(|stop| stop());
+    /// What is to be called at a stop. From now on nothing is kept for one.
+    pub(crate) fn take_stops(&self) -> Vec<Stop> {
+        let mut stops = self.stops.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stops.take().unwrap_or_default()
     }
 
     /// A source that said [`crate::Poll::Again`] has something now.

@@ -7,6 +7,7 @@
 
 mod instance;
 mod loans;
+mod matrix;
 mod module;
 mod said;
 mod table;

@@ -12,7 +12,7 @@ pub enum Value<'a> {
     Bool(bool),
     /// A whole number.
     I64(i64),
-    /// Any other number.
+    /// Any other number. NaN and the infinities, which JSON does not have, are written as null.
     F64(f64),
     /// A text.
     Str(&'a str),

@@ -297,6 +297,14 @@ EP_EXPORT int faults_found(void) {
   for (; left_len > 0; left_len--) {
     remains *r = left[left_len - 1];
     pthread_join(r->thread, NULL);
+    if (r->of.kept != NULL) {
+      /* It holds beyond the instance, until it is released: by `no_instance`, with the number that
+       * retained it. */
+      ep_value got;
+      EXPECT(r->of.host->batch_len(r->of.kept) > 0);
+      r->of.host->get(r->of.kept, 0, r->of.event_type, &got);
+      EXPECT(got.tag == EP_STRING && got.u.s.len > 0);
+    }
     no_instance(&r->of, r->of.ctx);
     no_batch(&r->of, (ep_batch *)r->of.kept);
     free(r);

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::loans::{lend, release_all};
+use super::loans::lend;
 use super::table::{Shared, as_batch, as_context, forget, host, register, within};
 use super::{Context, Descriptor, Lent, module};
 use crate::abi::{self, Status, Str};
@@ -27,6 +27,7 @@ pub struct Instance {
 struct Stop {
     this: NonNull<c_void>,
     function: unsafe extern "C" fn(*mut c_void),
+    calls: Arc<Calls>,
 }
 
 // SAFETY: an instance may be called by any thread, as long as it is one at a time (rule 6 of the
@@ -103,12 +104,15 @@ pub struct Calls {
     count: AtomicU64,
     /// The place of the call's name in [`Call::NAMES`].
     name: AtomicU64,
+    /// Odd during `request_stop`, which comes beside another call.
+    stops: AtomicU64,
 }
 
 /// The functions that a host calls.
 #[derive(Clone, Copy)]
 enum Call {
     Create,
+    Extension,
     Start,
     Flush,
     Destroy,
@@ -124,8 +128,9 @@ enum Call {
 }
 
 impl Call {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         "create",
+        "extension",
         "start",
         "flush",
         "destroy",
@@ -146,26 +151,32 @@ impl Call {
 }
 
 impl Calls {
-    /// The number of the call that it is in and the call's name; none between calls.
+    /// The number of the call that it is in and the call's name; none between calls. `request_stop` is
+    /// named where there is no other.
     pub fn current(&self) -> Option<(u64, &'static str)> {
         let count = self.count.load(Ordering::Acquire);
-        let name = Call::NAMES.get(self.name.load(Ordering::Relaxed) as usize)?;
-        (count % 2 == 1).then_some((count, *name))
+        if count % 2 == 1 {
+            let name = Call::NAMES.get(self.name.load(Ordering::Relaxed) as usize)?;
+            return Some((count, *name));
+        }
+        let stops = self.stops.load(Ordering::Acquire);
+        // An even number, which no other call has.
+        (stops % 2 == 1).then_some((stops + 1, "request_stop"))
     }
 
     fn begin(&self, call: Call) {
         self.name.store(call as u64, Ordering::Relaxed);
-        self.count_on();
+        count_on(&self.count);
     }
 
     fn end(&self) {
-        self.count_on();
+        count_on(&self.count);
     }
+}
 
-    /// One call follows the other, so nobody else counts meanwhile.
-    fn count_on(&self) {
-        self.count.store(self.count.load(Ordering::Relaxed) + 1, Ordering::Release);
-    }
+/// One call follows the other, so nobody else counts meanwhile.
+fn count_on(count: &AtomicU64) {
+    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
 }
 
 /// Asks an instance to stop; does nothing once it is destroyed.
@@ -180,9 +191,12 @@ impl Stopper {
     pub fn stop(&self) {
         self.shared.stop();
         let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Stop { this, function }) = &*stop {
+        if let Some(Stop { this, function, calls }) = &*stop {
+            // The lock has one stop follow the other.
+            count_on(&calls.stops);
             // SAFETY: the instance is not destroyed while the lock is held.
-            unsafe { function(this.as_ptr()) };
+            within(&self.shared, || unsafe { function(this.as_ptr()) });
+            count_on(&calls.stops);
         }
     }
 }
@@ -208,7 +222,8 @@ impl Descriptor {
             (Err(failed), _) => Err(failed),
         };
         let this = made.inspect_err(|_| forget(&shared))?;
-        let stop = functions.request_stop.map(|function| Stop { this, function });
+        let stop = functions.request_stop;
+        let stop = stop.map(|function| Stop { this, function, calls: Arc::clone(&calls) });
         let stop = Arc::new(Mutex::new(stop));
         let mut instance = Instance { this, functions, state: None, shared, calls, stop };
         instance.state = instance.look_for_state();
@@ -219,8 +234,12 @@ impl Descriptor {
 impl Instance {
     fn look_for_state(&self) -> Option<abi::State1> {
         let extension = self.functions.extension?;
-        // SAFETY: the function is as the header says.
-        let found = unsafe { extension(self.this.as_ptr(), abi::STATE_1.as_ptr()) };
+        let found = call(&self.shared, &self.calls, Call::Extension, || {
+            // SAFETY: the function is as the header says.
+            unsafe { extension(self.this.as_ptr(), abi::STATE_1.as_ptr()) }
+        });
+        // It has no status that what it says could be the text of.
+        self.shared.take_error();
         if found.is_null() {
             return None;
         }
@@ -382,16 +401,11 @@ fn has<F>(name: Call, function: Option<F>) -> Result<F, Failed> {
     function.ok_or_else(|| Failed::broken(&format!("a plugin without `{}`", name.name())))
 }
 
-fn call(
-    shared: &Arc<Shared>,
-    calls: &Calls,
-    name: Call,
-    function: impl FnOnce() -> Status,
-) -> Status {
+fn call<R>(shared: &Arc<Shared>, calls: &Calls, name: Call, function: impl FnOnce() -> R) -> R {
     calls.begin(name);
-    let status = within(shared, function);
+    let result = within(shared, function);
     calls.end();
-    status
+    result
 }
 
 fn written(name: Call, status: Status) -> Result<Written, Failed> {
@@ -445,10 +459,10 @@ impl Drop for Instance {
             call(&self.shared, &self.calls, Call::Destroy, || {
                 // SAFETY: the last call, once for each instance that was made.
                 unsafe { destroy(self.this.as_ptr()) };
-                abi::OK
             });
         }
-        let left = release_all(self.shared.number);
+        // Told, and not freed: a thread that was left behind may be reading them.
+        let left = self.shared.held.load(Ordering::Relaxed);
         if left > 0 {
             let message = format!("{left} batches were retained and never released");
             self.shared.context.log(Level::Warn, "", &message);

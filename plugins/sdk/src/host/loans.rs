@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use super::Lent;
@@ -121,11 +121,25 @@ pub(super) fn change_beside<R>(
     read(other, |other| changer(unsafe { batch.as_mut() }, other))
 }
 
+/// How many batches an instance may hold at a time.
+pub(super) const RETAINED_MAX: usize = 4096;
+
+/// How many there may be in all, with those of instances that are gone.
+const ALL_RETAINED_MAX: usize = 1 << 16;
+
+/// A batch until it is released, be its instance gone meanwhile: a thread that was left behind may
+/// be reading a text of it.
 struct Retained {
     /// Whose it is.
     context: u64,
+    /// How many that instance holds.
+    held: Arc<AtomicUsize>,
     batch: Arc<dyn Lent + Send + Sync>,
 }
+
+/// There is room for so many batches, and for no more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full(pub(super) usize);
 
 static RETAINED: LazyLock<RwLock<HashMap<u64, Retained>>> = LazyLock::new(RwLock::default);
 
@@ -134,32 +148,38 @@ fn retained(number: u64) -> Option<Arc<dyn Lent + Send + Sync>> {
     retained.get(&number).map(|retained| Arc::clone(&retained.batch))
 }
 
-/// Keeps a batch beyond its call; its new number.
-pub(super) fn retain(context: u64, number: u64) -> Option<u64> {
-    let batch = match read(number, |batch| batch.retain())? {
-        Some(batch) => batch,
-        // One that is retained already can be once more.
-        None => retained(number)?,
-    };
+/// Keeps a batch beyond its call; its new number, or none for what cannot be kept.
+pub(super) fn retain(
+    context: u64,
+    held: &Arc<AtomicUsize>,
+    number: u64,
+) -> Result<Option<u64>, Full> {
+    let Some(kept) = read(number, |batch| batch.retain()) else { return Ok(None) };
+    // One that is retained already can be once more.
+    let Some(batch) = kept.or_else(|| retained(number)) else { return Ok(None) };
     let number = new_number();
     let mut retained = RETAINED.write().unwrap_or_else(PoisonError::into_inner);
-    retained.insert(number, Retained { context, batch });
-    Some(number)
+    // Counted up and down under the lock alone.
+    let count = held.load(Relaxed);
+    if count >= RETAINED_MAX {
+        return Err(Full(RETAINED_MAX));
+    }
+    if retained.len() >= ALL_RETAINED_MAX {
+        return Err(Full(ALL_RETAINED_MAX));
+    }
+    held.store(count + 1, Relaxed);
+    retained.insert(number, Retained { context, held: Arc::clone(held), batch });
+    Ok(Some(number))
 }
 
-/// Lets go of a batch, if it is this instance's.
+/// Lets go of a batch, if this instance has retained it, be it alive or gone.
 pub(super) fn release(context: u64, number: u64) -> bool {
     let mut retained = RETAINED.write().unwrap_or_else(PoisonError::into_inner);
     let is_own = retained.get(&number).is_some_and(|batch| batch.context == context);
-    let released = is_own.then(|| retained.remove(&number));
+    let released = if is_own { retained.remove(&number) } else { None };
+    if let Some(batch) = &released {
+        batch.held.store(batch.held.load(Relaxed).saturating_sub(1), Relaxed);
+    }
     drop(retained);
     released.is_some()
-}
-
-/// Lets go of all that an instance has left; how many there were.
-pub(super) fn release_all(context: u64) -> usize {
-    let mut retained = RETAINED.write().unwrap_or_else(PoisonError::into_inner);
-    let left: Vec<_> = retained.extract_if(|_, batch| batch.context == context).collect();
-    drop(retained);
-    left.len()
 }

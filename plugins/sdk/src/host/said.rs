@@ -1,6 +1,10 @@
 //! What a plugin says, checked before it is believed.
 
-use crate::abi::{self, Str};
+use std::time::Duration;
+
+use super::module::copy_sized;
+use crate::abi::{self, Status, Str};
+use crate::outcome::{Error, Outcome, Refusal};
 use crate::value::Value;
 
 /// The text behind an `ep_str`; none if it is no text.
@@ -70,5 +74,64 @@ pub(super) unsafe fn value<'a>(value: &abi::Value) -> Option<Value<'a>> {
             abi::TIME => Value::Time(value.u.i),
             _ => return None,
         })
+    }
+}
+
+/// More than a batch has events.
+const REFUSALS_MAX: usize = 1 << 24;
+
+/// What a plugin says that became of a batch.
+///
+/// # Safety
+///
+/// `given` points to an outcome of at least as many bytes as its size says.
+pub(super) unsafe fn outcome(given: *const abi::Outcome) -> Outcome {
+    // SAFETY: the size comes first, and as many bytes are there as it says.
+    let given = unsafe { copy_sized::<abi::Outcome>(given.cast()) };
+    let Some(given) = given else {
+        return Outcome::refused(Error::rejected("an outcome without a size"));
+    };
+    // SAFETY: texts that the plugin hands over for the call.
+    let why = |status: Status, reason: Str| unsafe { error(status, reason) };
+    if given.status > 0 {
+        // Not taken for a success: what the plugin means by it is not known.
+        let reason = format!("an outcome with status {}, which means nothing there", given.status);
+        return Outcome::refused(Error::Rejected(reason));
+    }
+    let is_taken = given.status == abi::OK;
+    let mut refusals = Vec::new();
+    if is_taken && !given.refusals.is_null() {
+        for place in 0..given.refusals_len.min(REFUSALS_MAX) {
+            // SAFETY: the plugin hands over that many refusals.
+            let refusal = unsafe { given.refusals.add(place).read_unaligned() };
+            let mut error = why(refusal.status, refusal.reason);
+            if !matches!(error, Error::Retry(_)) {
+                error = Error::Rejected(error.reason().to_owned());
+            }
+            refusals.push((Refusal { row: refusal.row, error }, refusal.retry_after_ms));
+        }
+    }
+    refusals.sort_by_key(|(refusal, _)| refusal.row);
+    refusals.dedup_by_key(|(refusal, _)| refusal.row);
+    let wait = refusals.iter().map(|(_, wait)| *wait).max().unwrap_or(0);
+    Outcome {
+        error: (!is_taken).then(|| why(given.status, given.error)),
+        refusals: refusals.into_iter().map(|(refusal, _)| refusal).collect(),
+        retry_after: Duration::from_millis(given.retry_after_ms.max(wait).into()),
+    }
+}
+
+/// # Safety
+///
+/// As for [`text`].
+unsafe fn error(status: Status, reason: Str) -> Error {
+    // SAFETY: the caller vouches for the text.
+    let reason = unsafe { short_message(reason) };
+    let reason = if reason.is_empty() { format!("status {status}") } else { reason };
+    match status {
+        abi::E_CONFIG => Error::Config(reason),
+        abi::E_RETRY | abi::E_STOPPED => Error::Retry(reason),
+        abi::E_FATAL | abi::E_PANIC => Error::Fatal(reason),
+        _ => Error::Rejected(reason),
     }
 }

@@ -6,15 +6,15 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
-use super::loans::{self, change, change_beside, new_number, read};
-use super::said::{short_message, text, value};
+use super::loans::{self, Full, change, change_beside, new_number, read};
+use super::matrix::{gather, scatter};
+use super::said::{outcome, short_message, text, value};
 use super::{BadArgument, Context};
 use crate::abi::{self, Batch, Ctx, Key, Payload, Status, Str};
-use crate::outcome::{Error, Level, MetricKind, Outcome, Refusal};
+use crate::outcome::{Level, MetricKind};
 use crate::value::Value;
 
 /// An instance as its host knows it.
@@ -26,6 +26,10 @@ pub(super) struct Shared {
     /// Whether there is one: most calls have none to take a lock for.
     has_error: AtomicBool,
     stopping: AtomicBool,
+    /// How many batches it has retained.
+    pub(super) held: Arc<AtomicUsize>,
+    /// Whether it was told that there is room for no more.
+    is_told: AtomicBool,
 }
 
 impl Shared {
@@ -47,9 +51,15 @@ static INSTANCES: LazyLock<RwLock<Instances>> = LazyLock::new(RwLock::default);
 
 /// Gives an instance its number.
 pub(super) fn register(context: Arc<dyn Context>) -> Arc<Shared> {
-    let (error, has_error) = (Mutex::default(), AtomicBool::new(false));
-    let stopping = AtomicBool::new(false);
-    let shared = Arc::new(Shared { number: new_number(), context, error, has_error, stopping });
+    let shared = Arc::new(Shared {
+        number: new_number(),
+        context,
+        error: Mutex::default(),
+        has_error: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
+        held: Arc::default(),
+        is_told: AtomicBool::new(false),
+    });
     let mut instances = INSTANCES.write().unwrap_or_else(PoisonError::into_inner);
     instances.insert(shared.number, Arc::clone(&shared));
     shared
@@ -106,11 +116,11 @@ pub(super) fn as_batch(number: u64) -> *mut Batch {
     std::ptr::without_provenance_mut(number as usize)
 }
 
-fn number(batch: *const Batch) -> u64 {
+pub(super) fn number(batch: *const Batch) -> u64 {
     batch.addr() as u64
 }
 
-fn status(done: Option<Result<(), BadArgument>>) -> Status {
+pub(super) fn status(done: Option<Result<(), BadArgument>>) -> Status {
     if done == Some(Ok(())) { abi::OK } else { abi::E_ARG }
 }
 
@@ -177,7 +187,7 @@ unsafe extern "C" fn setting(context: *mut Ctx, pointer: Str, out: *mut abi::Val
 /// # Safety
 ///
 /// `out` is NULL or has room for a value, aligned as one.
-unsafe fn give(out: *mut abi::Value, value: Value<'_>) {
+pub(super) unsafe fn give(out: *mut abi::Value, value: Value<'_>) {
     if out.is_null() {
         return;
     }
@@ -265,68 +275,6 @@ unsafe extern "C" fn set(
     }
 }
 
-/// How many values a matrix of all rows and these keys has; none if it cannot be one.
-fn matrix(batch: *const Batch, keys: usize) -> Option<(usize, usize)> {
-    let rows = read(number(batch), |batch| batch.len())?;
-    let values = rows.checked_mul(keys)?;
-    (values <= isize::MAX as usize / size_of::<abi::Value>()).then_some((rows, values))
-}
-
-unsafe extern "C" fn gather(
-    batch: *const Batch,
-    keys: *const Key,
-    keys_len: usize,
-    out: *mut abi::Value,
-) -> Status {
-    let Some((rows, values)) = matrix(batch, keys_len) else { return abi::E_ARG };
-    if values == 0 {
-        return abi::OK;
-    }
-    if keys.is_null() || out.is_null() || !out.is_aligned() {
-        return abi::E_ARG;
-    }
-    let done = read(number(batch), |batch| {
-        for place in 0..values {
-            // SAFETY: the plugin hands over `keys_len` keys and has room for rows * keys_len values.
-            unsafe {
-                let key = keys.add(place % keys_len).read_unaligned();
-                give(out.add(place), batch.get(place / keys_len, key));
-            }
-        }
-    });
-    debug_assert!(rows > 0);
-    if done.is_some() { abi::OK } else { abi::E_ARG }
-}
-
-unsafe extern "C" fn scatter(
-    batch: *mut Batch,
-    keys: *const Key,
-    keys_len: usize,
-    given: *const abi::Value,
-) -> Status {
-    let Some((_, values)) = matrix(batch, keys_len) else { return abi::E_ARG };
-    if values == 0 {
-        return abi::OK;
-    }
-    if keys.is_null() || given.is_null() || !given.is_aligned() {
-        return abi::E_ARG;
-    }
-    let mut all = Ok(());
-    let done = change(number(batch), |batch| {
-        for place in 0..values {
-            // SAFETY: the plugin hands over `keys_len` keys and rows * keys_len values.
-            let (key, value) = unsafe {
-                let key = keys.add(place % keys_len).read_unaligned();
-                (key, value(&*given.add(place)))
-            };
-            let set =
-                value.ok_or(BadArgument).and_then(|value| batch.set(place / keys_len, key, value));
-            all = all.and(set);
-        }
-    });
-    status(done.map(|()| all))
-}
-
 unsafe extern "C" fn drop_row(batch: *mut Batch, row: usize) -> Status {
     status(change(number(batch), |batch| batch.drop_row(row)))
 }
@@ -355,7 +303,8 @@ unsafe extern "C" fn push_json(out: *mut Batch, json: Str) -> Status {
 }
 
 thread_local! {
-    /// Where JSON is written before it is handed over.
+    /// Where JSON is written before it is handed over. A plugin may ask for some when its thread ends,
+    /// and this is gone: then another one is made.
     static JSON: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -367,14 +316,14 @@ unsafe extern "C" fn write_json(
 ) -> Status {
     let Some(write) = write else { return abi::E_ARG };
     // Written first and handed over afterwards: while the plugin's function runs, no batch is read.
-    let mut json = JSON.take();
+    let mut json = JSON.try_with(Cell::take).unwrap_or_default();
     json.clear();
     let written = read(number(batch), |batch| batch.write_json(row, &mut json));
     if written == Some(Ok(())) {
         // SAFETY: the plugin's own function, with its own argument.
         unsafe { write(arg, json.as_ptr().cast(), json.len()) };
     }
-    JSON.set(json);
+    let _ = JSON.try_with(|kept| kept.set(json));
     status(written)
 }
 
@@ -383,13 +332,22 @@ unsafe extern "C" fn watermark(out: *mut Batch, ms: i64) -> Status {
 }
 
 unsafe extern "C" fn retain(context: *mut Ctx, batch: *const Batch) -> *const Batch {
-    let kept = with(context, |shared| loans::retain(shared.number, number(batch))).flatten();
-    kept.map_or(std::ptr::null(), |number| as_batch(number).cast_const())
+    let kept = with(context, |shared| {
+        let kept = loans::retain(shared.number, &shared.held, number(batch));
+        kept.unwrap_or_else(|Full(most)| {
+            if !shared.is_told.swap(true, Relaxed) {
+                let said = format!("{most} batches are retained, and there is room for no more");
+                shared.context.log(Level::Warn, "", &said);
+            }
+            None
+        })
+    });
+    kept.flatten().map_or(std::ptr::null(), |number| as_batch(number).cast_const())
 }
 
 unsafe extern "C" fn release(context: *mut Ctx, batch: *const Batch) {
-    let known = with(context, |shared| loans::release(shared.number, number(batch)));
-    if known == Some(false) {
+    // By its number alone, since the instance may be gone.
+    if !loans::release(context.addr() as u64, number(batch)) {
         let said = "released a batch that it does not hold";
         with(context, |shared| shared.context.log(Level::Warn, "", said));
     }
@@ -405,58 +363,6 @@ unsafe extern "C" fn complete(context: *mut Ctx, token: u64, given: *const abi::
     if known == Some(false) {
         let said = "completed what nobody waits for: twice, too late, or never begun";
         with(context, |shared| shared.context.log(Level::Warn, "", said));
-    }
-}
-
-/// More than a batch has events.
-const REFUSALS_MAX: usize = 1 << 24;
-
-/// # Safety
-///
-/// `given` points to an outcome of at least as many bytes as its size says.
-unsafe fn outcome(given: *const abi::Outcome) -> Outcome {
-    // SAFETY: the size comes first, and as many bytes are there as it says.
-    let given = unsafe { super::module::copy_sized::<abi::Outcome>(given.cast()) };
-    let Some(given) = given else {
-        return Outcome::refused(Error::rejected("an outcome without a size"));
-    };
-    // SAFETY: texts that the plugin hands over for the call.
-    let why = |status: Status, reason: Str| unsafe { error(status, reason) };
-    let is_taken = given.status >= 0;
-    let mut refusals = Vec::new();
-    if is_taken && !given.refusals.is_null() {
-        for place in 0..given.refusals_len.min(REFUSALS_MAX) {
-            // SAFETY: the plugin hands over that many refusals.
-            let refusal = unsafe { given.refusals.add(place).read_unaligned() };
-            let mut error = why(refusal.status, refusal.reason);
-            if !matches!(error, Error::Retry(_)) {
-                error = Error::Rejected(error.reason().to_owned());
-            }
-            refusals.push((Refusal { row: refusal.row, error }, refusal.retry_after_ms));
-        }
-    }
-    refusals.sort_by_key(|(refusal, _)| refusal.row);
-    refusals.dedup_by_key(|(refusal, _)| refusal.row);
-    let wait = refusals.iter().map(|(_, wait)| *wait).max().unwrap_or(0);
-    Outcome {
-        error: (!is_taken).then(|| why(given.status, given.error)),
-        refusals: refusals.into_iter().map(|(refusal, _)| refusal).collect(),
-        retry_after: Duration::from_millis(given.retry_after_ms.max(wait).into()),
-    }
-}
-
-/// # Safety
-///
-/// As for [`text`].
-unsafe fn error(status: Status, reason: Str) -> Error {
-    // SAFETY: the caller vouches for the text.
-    let reason = unsafe { short_message(reason) };
-    let reason = if reason.is_empty() { format!("status {status}") } else { reason };
-    match status {
-        abi::E_CONFIG => Error::Config(reason),
-        abi::E_RETRY | abi::E_STOPPED => Error::Retry(reason),
-        abi::E_FATAL | abi::E_PANIC => Error::Fatal(reason),
-        _ => Error::Rejected(reason),
     }
 }
 

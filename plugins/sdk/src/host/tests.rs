@@ -1,8 +1,11 @@
 //! A host of a few lines runs plugins that misuse what they are given.
 
+mod stops;
+
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::loans::{self, Full, RETAINED_MAX, lend, new_number};
 use super::{BadArgument, Context, Descriptor, Fault, Lent, Written, exported};
 use crate::{
     Delivery, Engine, Enricher, Error, Events, Key, Level, MetricKind, Outcome, Plugin, Retained,
@@ -202,7 +205,7 @@ impl Sink for Hoards {
 }
 
 #[test]
-fn a_sink_answers_once_whatever_it_does_and_what_it_keeps_is_answered_with_nothing() {
+fn a_sink_answers_once_whatever_it_does_and_what_it_keeps_outlives_it() {
     let notes = Arc::new(Notes::default());
     let hoards = exported(boundary::sink::<Hoards>("1.2.3")).unwrap();
     let mut sink = hoards.create(notes.clone(), r#"{"add":2}"#).unwrap();
@@ -221,6 +224,85 @@ fn a_sink_answers_once_whatever_it_does_and_what_it_keeps_is_answered_with_nothi
     assert!(engine.stopping());
     assert_eq!(notes.lines.lock().unwrap().len(), lines);
     assert!(notes.lines.lock().unwrap().iter().any(|line| line.contains("never released")));
+    // A thread of the plugin may have been left behind in the middle of it.
     let kept = HOARD.lock().unwrap().pop().unwrap();
-    assert_eq!((kept.events().len(), kept.events().get(2, key)), (0, Value::Absent));
+    assert_eq!((kept.events().len(), kept.events().get(2, key)), (3, Value::I64(3)));
+    assert!(kept.events().retain().is_none(), "nobody keeps more for an instance that is gone");
+}
+
+/// Looked at for whether it is there.
+struct Seen(Arc<()>);
+
+impl Lent for Seen {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn get(&self, _: usize, _: abi::Key) -> Value<'_> {
+        Value::Str("seen")
+    }
+
+    fn write_json(&self, _: usize, _: &mut Vec<u8>) -> Result<(), BadArgument> {
+        Err(BadArgument)
+    }
+
+    fn retain(&self) -> Option<Arc<dyn Lent + Send + Sync>> {
+        Some(Arc::new(Self(Arc::clone(&self.0))))
+    }
+}
+
+#[test]
+fn a_text_of_a_batch_that_is_kept_is_there_until_its_release_be_the_instance_gone() {
+    let hoards = exported(boundary::sink::<Keeps>("1.2.3")).unwrap();
+    let mut sink = hoards.create(Arc::new(Notes::default()), r#"{"add":2}"#).unwrap();
+    let there = Arc::new(());
+    sink.write(&mut Seen(Arc::clone(&there)), 1).unwrap();
+    let (kept, key) = KEPT_BY_KEEPS.lock().unwrap().take().unwrap();
+    let events = kept.events();
+    let text = events.str(0, key).unwrap();
+    drop(sink);
+    assert_eq!(Arc::strong_count(&there), 2, "not freed under the one who reads it");
+    assert_eq!(text, "seen");
+    drop(kept);
+    assert_eq!(Arc::strong_count(&there), 1, "freed by its release");
+}
+
+/// Keeps one batch where the test takes it from.
+struct Keeps {
+    key: Key,
+}
+
+static KEPT_BY_KEEPS: Mutex<Option<(Retained, Key)>> = Mutex::new(None);
+
+impl Plugin for Keeps {
+    const NAME: &'static str = "keeps";
+    const EXAMPLE: &'static str = "add: 1\n";
+    type Settings = Settings;
+
+    fn create(_: Settings, engine: &Engine) -> Result<Self, Error> {
+        Ok(Self { key: engine.key("payload.x")? })
+    }
+}
+
+impl Sink for Keeps {
+    fn write(&mut self, events: &Events<'_>, delivery: Delivery) {
+        *KEPT_BY_KEEPS.lock().unwrap() = events.retain().map(|kept| (kept, self.key));
+        delivery.delivered();
+    }
+}
+
+#[test]
+fn there_is_room_for_so_many_batches_and_for_more_once_some_are_released() {
+    let (instance, other, held) = (new_number(), new_number(), Arc::default());
+    lend([&mut Column(vec![1])], |[number]| {
+        let retain = || loans::retain(instance, &held, number);
+        let mut kept: Vec<u64> = (0..RETAINED_MAX).map(|_| retain().unwrap().unwrap()).collect();
+        assert_eq!(retain(), Err(Full(RETAINED_MAX)));
+        assert!(!loans::release(other, kept[0]), "it is not another instance's");
+        assert!(loans::release(instance, kept[0]));
+        assert!(!loans::release(instance, kept[0]), "once");
+        kept[0] = retain().unwrap().unwrap();
+        assert!(kept.into_iter().all(|number| loans::release(instance, number)));
+    });
+    assert_eq!(held.load(std::sync::atomic::Ordering::Relaxed), 0);
 }

@@ -231,7 +231,8 @@ fn json_of(value: Value<'_>) -> Result<Option<Json>, BadArgument> {
         Value::Null => Json::Null,
         Value::Bool(value) => value.into(),
         Value::I64(number) => number.into(),
-        Value::F64(number) => serde_json::Number::from_f64(number).ok_or(BadArgument)?.into(),
+        // What is not finite becomes null, as it does when the engine writes it.
+        Value::F64(number) => number.into(),
         Value::Str(text) => text.into(),
         Value::Json(text) => serde_json::from_str(text).map_err(|_| BadArgument)?,
         Value::Time(ms) => text_of_time(ms).into(),

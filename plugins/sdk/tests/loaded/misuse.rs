@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use engine_plugin::Error;
 use engine_plugin::host::{Fault, Polled, Written};
+use engine_plugin::{Error, Outcome};
 
 use crate::host::{Host, Row, Table, Use};
 use crate::library::Loaded;
@@ -115,7 +115,7 @@ fn what_a_thread_does_after_the_end_of_its_instance_has_no_effect() {
 }
 
 #[test]
-fn a_batch_that_is_kept_outlives_its_instance_for_nobody() {
+fn a_batch_that_is_kept_outlives_its_instance_until_it_is_released() {
     let (faults, host) = (Loaded::faults(), Arc::new(Host::default()));
     let settings = r#"{"fault":"lingers","at":"write"}"#;
     let mut instance = faults.create("c_sink", &host, settings).unwrap();
@@ -140,6 +140,36 @@ fn batches_that_a_sink_never_lets_go_are_told_at_its_end() {
     }
     drop(instance);
     assert_eq!(host.lines(), ["5 batches were retained and never released"]);
+}
+
+#[test]
+fn a_sink_that_lets_nothing_go_is_told_once_that_no_more_is_kept() {
+    let (faults, host) = (Loaded::faults(), Arc::new(Host::default()));
+    let mut instance = faults.create("c_sink", &host, r#"{"fault":"keeps"}"#).unwrap();
+    for token in 0..4100 {
+        instance.write(&mut Table::new(Use::Written, 1), token).unwrap();
+    }
+    drop(instance);
+    assert_eq!(
+        host.lines(),
+        [
+            "4096 batches are retained, and there is room for no more",
+            "4096 batches were retained and never released",
+        ]
+    );
+}
+
+#[test]
+fn an_answer_with_a_status_that_is_none_is_no_success() {
+    let faults = Loaded::faults();
+    for status in [1, 2, 3, i32::MAX] {
+        let host = Arc::new(Host::default());
+        let settings = format!(r#"{{"fault":"answers_oddly","status":{status}}}"#);
+        let mut instance = faults.create("c_sink", &host, &settings).unwrap();
+        instance.write(&mut Table::new(Use::Written, 2), 1).unwrap();
+        let reason = format!("an outcome with status {status}, which means nothing there");
+        assert_eq!(host.outcomes()[0].1, Outcome::refused(Error::Rejected(reason)));
+    }
 }
 
 #[test]
