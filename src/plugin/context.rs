@@ -272,6 +272,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_stage_that_has_used_up_its_keys_still_has_those_that_are_there() {
+        let context = context(json!({}));
+        let total = context.key("payload.total");
+        context.keys_made.store(keys::PER_STAGE, Relaxed);
+        assert_eq!(context.key("payload.nobody_has_asked_for_this"), None);
+        assert!(context.has_warned_of_keys.load(Relaxed));
+        assert!(total.is_some());
+        assert_eq!(context.key("payload.total"), total);
+    }
+
     #[tokio::test]
     async fn an_answer_is_heard_once_and_its_slot_is_taken_until_it_comes() {
         let context = context(json!({}));
