@@ -66,6 +66,19 @@ impl TraceIds {
         self.counter = counter & ((1 << COUNTER_BITS) - 1);
     }
 
+    /// Ids of a run whose events come but once, so that no other run gives their ids to others: of
+    /// one that began at this instant of the wall.
+    ///
+    /// Runs that begin in different seconds differ in the run's bits for 18 hours, and those of one
+    /// second begin 268 435 ids apart for each millisecond between them.
+    #[must_use]
+    pub fn begun_at(&self, wall: Timestamp) -> Self {
+        const RUN: u32 = STAGE_BITS + CELL_BITS + COUNTER_BITS;
+        let upper = self.upper.wrapping_add((wall.as_seconds() as u64) << RUN);
+        let millis = wall.as_millis().rem_euclid(1000) as u64;
+        Self { upper, counter: millis * ((1 << COUNTER_BITS) / 1000) }
+    }
+
     /// The next id, for an event at `time`.
     pub fn next(&mut self, time: Timestamp) -> Text {
         self.counter = (self.counter + 1) & ((1 << COUNTER_BITS) - 1);
@@ -108,6 +121,21 @@ mod tests {
         assert_eq!((one.origin(), one.counter()), ((3 << 10) | 5, 0));
         assert_eq!(one.cell(0).origin(), 5, "the stage by itself");
         assert_eq!(stage.cell(1023).cell(3).next(Timestamp::MIN), one.clone().next(Timestamp::MIN));
+    }
+
+    #[test]
+    fn runs_that_begin_a_millisecond_or_a_second_apart_share_no_id() {
+        let stage = TraceIds::new(42, 5).cell(3);
+        let ids = |wall| {
+            let mut ids = stage.begun_at(Timestamp::from_millis(wall));
+            assert_eq!(ids.origin(), stage.origin());
+            std::iter::repeat_with(move || ids.next(Timestamp::MIN).to_string()).take(100_000)
+        };
+        let begins = [0, 1, 2, 999, 1000, 1001, 60_000, 65_535_999];
+        let walls = begins.map(|after| 1_732_892_400_000 + after);
+        let all: HashSet<String> = walls.into_iter().flat_map(ids).collect();
+        assert_eq!(all.len(), walls.len() * 100_000);
+        assert!(ids(walls[0]).eq(ids(walls[0])));
     }
 
     #[test]

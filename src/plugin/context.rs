@@ -2,7 +2,7 @@
 //! the answers that it owes.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use engine_plugin::host::Context;
@@ -10,7 +10,7 @@ use engine_plugin::{Level, MetricKind, Outcome, Value, abi};
 use serde_json::Value as Json;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::keys;
+use super::keys::{self, NoKey};
 use crate::clock::Clock;
 use crate::event::Timestamp;
 use crate::monitor::{self, StageMetrics};
@@ -29,6 +29,9 @@ pub(super) struct StageContext {
     waiting: Mutex<HashMap<u64, Waiting>>,
     /// What is done when a source says that it has something.
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// How many numbers of fields were made for it.
+    keys_made: AtomicUsize,
+    has_warned_of_keys: AtomicBool,
     /// When a correlator wants its next tick, in milliseconds since 1970.
     next_tick: AtomicI64,
     /// Event time, once a source is open.
@@ -47,6 +50,8 @@ impl StageContext {
             metrics,
             waiting: Mutex::default(),
             wake: OnceLock::new(),
+            keys_made: AtomicUsize::new(0),
+            has_warned_of_keys: AtomicBool::new(false),
             next_tick: AtomicI64::new(abi::NO_TICK),
             clock: OnceLock::new(),
         }
@@ -202,7 +207,13 @@ impl Context for StageContext {
     }
 
     fn key(&self, path: &str) -> Option<abi::Key> {
-        keys::number(path)
+        let number = keys::number(path, &self.keys_made);
+        if number == Err(NoKey::TooMany) && !self.has_warned_of_keys.swap(true, Relaxed) {
+            let most = keys::PER_STAGE;
+            let message = format!("it asked for more than {most} fields: the rest has no key");
+            self.log(Level::Warn, "", &message);
+        }
+        number.ok()
     }
 
     fn complete(&self, token: u64, outcome: Outcome) -> bool {
@@ -259,6 +270,17 @@ mod tests {
         for (pointer, value) in expected {
             assert_eq!(context.setting(pointer), value, "{pointer}");
         }
+    }
+
+    #[test]
+    fn a_stage_that_has_used_up_its_keys_still_has_those_that_are_there() {
+        let context = context(json!({}));
+        let total = context.key("payload.total");
+        context.keys_made.store(keys::PER_STAGE, Relaxed);
+        assert_eq!(context.key("payload.nobody_has_asked_for_this"), None);
+        assert!(context.has_warned_of_keys.load(Relaxed));
+        assert!(total.is_some());
+        assert_eq!(context.key("payload.total"), total);
     }
 
     #[tokio::test]

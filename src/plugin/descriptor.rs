@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine_plugin::host::{Descriptor, Module};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Refusal, defaults, schema, stage};
-use crate::component::{Component, Origin, PluginOrigin};
+use crate::component::{BuildContext, Component, Origin, PluginOrigin};
 use crate::kind::Kind;
+use crate::problem::Problems;
 
 /// The components of a library; all that is wrong with any of them.
 pub(super) fn components(file: &Path, module: &Module) -> Result<Vec<Component>, Refusal> {
@@ -25,8 +26,9 @@ pub(super) fn components(file: &Path, module: &Module) -> Result<Vec<Component>,
 fn component(file: &Path, module: &Module, descriptor: &Descriptor) -> Result<Component, String> {
     let name = &descriptor.name;
     let kind = kind(descriptor.kind);
-    let settings = schema::read(&descriptor.config_schema, &descriptor.summary)
-        .map_err(|reason| format!("the settings of its {} `{name}`: {reason}", kind.singular()))?;
+    let refused = |reason| format!("the settings of its {} `{name}`: {reason}", kind.singular());
+    let settings = schema::read(&descriptor.config_schema, &descriptor.summary).map_err(refused)?;
+    defaults::fill_in(settings.as_value(), &mut json!({})).map_err(refused)?;
     let origin = PluginOrigin {
         file: file.to_owned(),
         version: descriptor.version.clone(),
@@ -34,7 +36,7 @@ fn component(file: &Path, module: &Module, descriptor: &Descriptor) -> Result<Co
         built_with: module.built_with.clone(),
     };
     let (descriptor, settings) = (Arc::new(descriptor.clone()), Arc::new(settings));
-    let defaults = settings.clone();
+    let (defaults, path) = (settings.clone(), file.to_owned());
     Ok(Component {
         // A library stays for the life of the process, and so does what it is called.
         name: name.clone().leak(),
@@ -45,10 +47,17 @@ fn component(file: &Path, module: &Module, descriptor: &Descriptor) -> Result<Co
         origin: Origin::Plugin(Arc::new(origin)),
         schema: Arc::new(move || (*settings).clone()),
         build: Arc::new(move |mut settings: Value, cx| {
-            defaults::fill_in(defaults.as_value(), &mut settings);
+            let filled_in = defaults::complete(defaults.as_value(), &mut settings);
+            filled_in.map_err(|reason| broken(&descriptor.name, &reason, &path, cx))?;
             stage::build(&descriptor, settings, cx)
         }),
     })
+}
+
+/// What is wrong with the settings is not the user's.
+fn broken(name: &str, reason: &str, file: &Path, cx: &BuildContext<'_>) -> Problems {
+    let help = format!("this is a defect of the plugin `{name}` in `{}`", file.display());
+    cx.problem("", format!("{name}: {reason}")).help(help).into()
 }
 
 fn kind(kind: engine_plugin::Kind) -> Kind {

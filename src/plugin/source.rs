@@ -1,15 +1,16 @@
 //! A plugin's source as a stage. The instance has a thread of its own, and is polled there only when
 //! there is room; what it gives ahead of its time waits here.
 
+mod position;
 mod thread;
 
+use self::position::{HandedOn, Position};
 use self::thread::{Answer, Gave, Link};
 use super::made::Working;
 use crate::event::{Batch, Event, Timestamp, TraceIds};
 use crate::monitor::StageMetrics;
 use crate::stage::{Feed, Source, SourceContext, StageError, State};
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub(super) struct PluginSource {
@@ -22,19 +23,6 @@ impl PluginSource {
         let replays = working.current().is_some_and(engine_plugin::host::Instance::remembers);
         Self { working, replays }
     }
-}
-
-/// Where a source is, so that another feed goes on behind the last batch: from what the plugin
-/// remembered before its last poll, without the events of it that were handed on already.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Position {
-    /// None where the plugin remembers nothing.
-    plugin: Option<Box<RawValue>>,
-    /// How many events behind that were handed on.
-    handed_on: usize,
-    /// How many ids were given before that.
-    ids: u64,
-    watermark: Timestamp,
 }
 
 #[async_trait]
@@ -52,7 +40,7 @@ impl Source for PluginSource {
             cx.trace_ids.go_on_from(before.as_ref().map_or(0, |before| before.ids));
         } else {
             // Its events do not come again, so another run must not give their ids to others.
-            cx.trace_ids.go_on_from(cx.clock.wall().as_millis() as u64);
+            cx.trace_ids = cx.trace_ids.begun_at(cx.clock.wall());
         }
         self.working.maker.context.set_clock(cx.clock);
         let plugin = before.as_ref().and_then(|before| before.plugin.clone());
@@ -64,12 +52,11 @@ impl Source for PluginSource {
         };
         let position = before.unwrap_or(Position {
             plugin: started,
-            handed_on: 0,
+            handed_on: HandedOn::default(),
             ids: cx.trace_ids.counter(),
             watermark: Timestamp::MIN,
         });
         Ok(Box::new(PluginFeed {
-            skip: position.handed_on,
             position,
             ids: cx.trace_ids.clone(),
             cx,
@@ -101,16 +88,18 @@ struct PluginFeed {
     has_ended: bool,
     /// Behind what was handed on.
     position: Position,
-    /// How many events were handed on before a restart.
-    skip: usize,
     ids: TraceIds,
     replays: bool,
 }
 
 /// What a poll gave.
 struct Open {
-    /// In the order of their times.
-    events: std::iter::Peekable<std::vec::IntoIter<Event>>,
+    /// In the order of their times, each with its place in the plugin's order.
+    events: std::iter::Peekable<std::vec::IntoIter<(usize, Event)>>,
+    /// How many the poll gave.
+    count: usize,
+    /// Some of them are at or after the end, and are not handed on.
+    is_cut: bool,
     /// The plugin's place behind them.
     place: Option<u64>,
     /// What it remembers behind them.
@@ -122,25 +111,26 @@ struct Open {
 impl PluginFeed {
     /// Takes in what a poll gave.
     fn take_in(&mut self, gave: Gave) {
-        let Gave { mut events, mut place, mut state, watermark } = gave;
+        let Gave { mut events, place, state, watermark } = gave;
+        let count = events.len();
         // In the order of the plugin, so that the same events have the same ids.
         for event in &mut events {
             if event.trace_id == "" {
                 event.trace_id = self.ids.next(event.time);
             }
         }
-        events.sort_by_key(|event| event.time);
-        let is_before_end = |event: &Event| self.cx.end.is_none_or(|end| event.time < end);
-        if let Some(first) = events.iter().position(|event| !is_before_end(event)) {
+        let is_open = |(at, _): &(usize, Event)| !self.position.handed_on.contains(*at);
+        let mut events: Vec<_> = events.into_iter().enumerate().filter(is_open).collect();
+        events.sort_by_key(|(_, event)| event.time);
+        let is_over =
+            |(_, event): &(usize, Event)| self.cx.end.is_some_and(|end| event.time >= end);
+        let over = events.iter().position(is_over);
+        if let Some(first) = over {
             events.truncate(first);
             self.has_ended = true;
-            // The rest was not handed on: a longer run begins there.
-            (place, state) = (None, None);
         }
-        let skipped = self.skip.min(events.len());
-        events.drain(..skipped);
-        self.skip -= skipped;
-        self.open = Some(Open { events: events.into_iter().peekable(), place, state, watermark });
+        let (events, is_cut) = (events.into_iter().peekable(), over.is_some());
+        self.open = Some(Open { events, count, is_cut, place, state, watermark });
     }
 
     /// The next events of what was given that are due, and where that leads.
@@ -149,11 +139,11 @@ impl PluginFeed {
         let clock = self.cx.clock;
         let mut events = Vec::new();
         while events.len() < self.cx.batch_events.max(1)
-            && let Some(event) = open.events.next_if(|event| clock.is_due(event.time))
+            && let Some((at, event)) = open.events.next_if(|(_, event)| clock.is_due(event.time))
         {
+            self.position.handed_on.insert(at);
             events.push(event);
         }
-        self.position.handed_on += events.len();
         let mut watermark = self.position.watermark;
         if let Some(last) = events.last() {
             watermark = watermark.max(last.time);
@@ -162,12 +152,11 @@ impl PluginFeed {
         if open.events.peek().is_none()
             && let Some(open) = self.open.take()
         {
-            // A new beginning: nothing of what the plugin gave is left.
             watermark = watermark.max(open.watermark.unwrap_or(watermark));
-            place = open.place;
-            if open.state.is_some() {
-                let (handed_on, ids) = (0, self.ids.counter());
-                self.position = Position { plugin: open.state, handed_on, ids, watermark };
+            // Of what was cut the rest was not handed on: a longer run begins before it.
+            if !open.is_cut {
+                place = open.place;
+                self.position.go_behind(open.count, open.state, self.ids.counter());
             }
         }
         let is_progress = watermark > self.position.watermark;
@@ -185,7 +174,7 @@ impl Feed for PluginFeed {
     async fn next(&mut self) -> Result<Option<Batch>, StageError> {
         loop {
             if let Some(open) = &mut self.open {
-                if let Some(first) = open.events.peek() {
+                if let Some((_, first)) = open.events.peek() {
                     self.cx.clock.sleep_until(first.time).await;
                 }
                 if let Some(batch) = self.part() {

@@ -185,7 +185,7 @@ impl Source for Listener {
         let (enter, arrivals) = mpsc::channel(1);
         let (stop, stopping) = watch::channel(false);
         // Requests do not come again, so another run must not give their ids to others.
-        cx.trace_ids.go_on_from(cx.clock.wall().as_millis() as u64);
+        cx.trace_ids = cx.trace_ids.begun_at(cx.clock.wall());
         let inlet = Inlet::new(*self, &cx, enter, stopping);
         tokio::spawn(serve::serve(listener, inlet, cx.holds.take()));
         Ok(Box::new(Arrivals {

@@ -250,6 +250,28 @@ fn a_schema_that_is_none_is_told_with_its_plugin() {
     }
 }
 
+#[test]
+fn defaults_that_multiply_or_do_not_fit_are_told_as_a_defect_of_their_plugin() {
+    let inner: Vec<String> =
+        (0..8).map(|number| format!(r##""p{number}":{{"$ref":"#","default":{{}}}}"##)).collect();
+    let schema = format!(r#"{{"type":"object","properties":{{{}}}}}"#, inner.join(","));
+    let list = ["plugins", "list", "plugins"];
+    let Some(test) = with_mark(&list, &[("SCHEMA", &schema)]) else { return };
+    test.run()
+        .exits(1)
+        .says("`plugins/libmark.so` was not loaded: the settings of its enricher `mark`")
+        .says("the defaults of its schema come to more than 10000 values");
+    let schema = r#"{"type":"object","properties":{"level":{"type":"integer","default":"x"}}}"#;
+    let test = with_mark(&["validate", "a.yaml"], &[("SCHEMA", schema)]).unwrap();
+    test.file("a.yaml", &spec("[plugins]", "{}"))
+        .run()
+        .exits(2)
+        .says(r#"mark: the defaults of its schema do not fit it: "x" is not of type "integer""#)
+        .says("this is a defect of the plugin `mark` in `plugins/libmark.so`");
+    let test = with_mark(&["validate", "a.yaml"], &[("SCHEMA", schema)]).unwrap();
+    test.file("a.yaml", &spec("[plugins]", "{ level: 1 }")).run().exits(0);
+}
+
 /// All at once, so that one program meets them all.
 #[test]
 #[cfg(target_os = "linux")]

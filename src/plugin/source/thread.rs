@@ -62,6 +62,8 @@ pub(super) struct Link {
     requests: Sender<Request>,
     answers: mpsc::Receiver<Answer>,
     stopper: Option<Stopper>,
+    /// Whether a stop was asked for.
+    is_stopped: Arc<AtomicBool>,
     ended: Option<Receiver<()>>,
     cx: SourceContext,
 }
@@ -71,6 +73,7 @@ struct SourceThread {
     requests: Receiver<Request>,
     answers: mpsc::Sender<Answer>,
     is_woken: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     out: NewEvents,
     clock: Clock,
     ledger: Ledger,
@@ -85,6 +88,8 @@ struct SourceThread {
     is_told_to_end: bool,
     /// For how long it is left alone after it could not give anything.
     retry_wait: Duration,
+    /// For how long it is left alone now.
+    rest: Option<Duration>,
     /// Gone when the thread is.
     _ended: SyncSender<()>,
 }
@@ -101,6 +106,7 @@ impl Link {
         let (is_gone, ended) = sync_channel(1);
         let stopper = working.current().map(Instance::stopper);
         let is_woken = Arc::new(AtomicBool::new(false));
+        let is_stopped = Arc::new(AtomicBool::new(false));
         working.maker.context.on_wake({
             let (is_woken, requests) = (Arc::clone(&is_woken), requests.clone());
             move || {
@@ -119,6 +125,7 @@ impl Link {
             requests: asked,
             answers: answer,
             is_woken,
+            is_stopped: Arc::clone(&is_stopped),
             out,
             clock: cx.clock,
             ledger: cx.ledger.clone(),
@@ -128,12 +135,14 @@ impl Link {
             has_ended: false,
             is_told_to_end: false,
             retry_wait: POLL_TIMEOUT,
+            rest: None,
             _ended: is_gone,
         };
         let named = std::thread::Builder::new().name(format!("source {}", cx.stage));
         let begun = named.spawn(move || thread.run(state));
         begun.map_err(|error| StageError(format!("no thread for it: {error}")))?;
-        Ok(Self { requests, answers, stopper, ended: Some(ended), cx: cx.clone() })
+        let (ended, cx) = (Some(ended), cx.clone());
+        Ok(Self { requests, answers, stopper, is_stopped, ended, cx })
     }
 
     /// Asks for events.
@@ -149,6 +158,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        self.is_stopped.store(true, Relaxed);
         // Asked now, so that a poll that waits comes back.
         if let Some(stopper) = self.stopper.take() {
             stop_aside(stopper);
@@ -201,7 +211,10 @@ impl SourceThread {
                         return;
                     }
                 }
-                Ok(Request::Woken) => self.is_woken.store(false, Relaxed),
+                Ok(Request::Woken) => {
+                    self.is_woken.store(false, Relaxed);
+                    self.rest = None;
+                }
                 Ok(Request::End) | Err(_) => break,
             }
         }
@@ -219,6 +232,11 @@ impl SourceThread {
     /// Polls until there is something; none if it is told to end meanwhile.
     fn poll(&mut self) -> Option<Answer> {
         while !self.has_ended {
+            if let Some(rest) = self.rest.take()
+                && !self.waits(rest)
+            {
+                return None;
+            }
             if let Err(failed) = self.acknowledge() {
                 return Some(self.failure(&failed));
             }
@@ -229,37 +247,41 @@ impl SourceThread {
                 Ok(instance) => instance.poll(&mut self.out, self.most, timeout),
                 Err(failed) => Err(failed),
             };
+            if polled.is_ok() {
+                self.retry_wait = POLL_TIMEOUT;
+            }
             let place = match polled {
                 Ok(Polled::Ready(place)) => Some(place),
-                Ok(Polled::Again) => None,
+                Ok(Polled::Again) => {
+                    // One that did not wait itself is left alone for a while.
+                    let rest = POLL_TIMEOUT.saturating_sub(began.elapsed());
+                    self.rest = (!self.out.has_something()).then_some(rest);
+                    None
+                }
                 Ok(Polled::End) => {
                     self.has_ended = true;
                     None
                 }
                 Err(failed) if failed.fault == Fault::Retry => {
                     tracing::warn!("{}", self.working.maker.reason(&failed));
-                    let wait = self.retry_wait;
-                    self.retry_wait = (wait * 2).min(RETRY_WAIT_MAX);
-                    if self.waits(wait) {
-                        continue;
-                    }
-                    return None;
+                    self.rest = Some(self.retry_wait);
+                    self.retry_wait = (self.retry_wait * 2).min(RETRY_WAIT_MAX);
+                    None
                 }
                 // It gave up since it was told to stop; nobody waits for more.
-                Err(failed) if failed.fault == Fault::Stopped => {
+                Err(failed) if failed.fault == Fault::Stopped && self.is_stopped.load(Relaxed) => {
                     self.has_ended = true;
-                    continue;
+                    None
+                }
+                Err(Failed { fault: Fault::Stopped, reason }) => {
+                    let reason = format!("it gave up as if it had been told to stop: {reason}");
+                    return Some(self.failure(&Failed { fault: Fault::Stopped, reason }));
                 }
                 Err(failed) => return Some(self.failure(&failed)),
             };
-            self.retry_wait = POLL_TIMEOUT;
+            // What it gave before it could not go on does not come again.
             if place.is_some() || self.out.has_something() {
                 return Some(self.gave(place));
-            }
-            // One that did not wait itself is left alone for a while.
-            let rest = POLL_TIMEOUT.saturating_sub(began.elapsed());
-            if !self.has_ended && !self.waits(rest) {
-                return None;
             }
         }
         Some(Answer::Ended)

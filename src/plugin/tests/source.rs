@@ -17,8 +17,15 @@ struct Settings {
     a_poll: i64,
     /// How far they are apart.
     every_ms: i64,
+    /// So many after each other come in the opposite order of their times.
+    #[serde(default = "one")]
+    backwards: i64,
     /// Where calls are told.
     notes: usize,
+}
+
+fn one() -> i64 {
+    1
 }
 
 static NOTES: Mutex<Vec<Arc<Mutex<Vec<String>>>>> = Mutex::new(Vec::new());
@@ -62,7 +69,9 @@ impl engine_plugin::Source for Numbers {
         for number in self.next..end {
             let row = out.push("number");
             out.set(row, self.number, number);
-            out.set(row, self.time, Value::Time(number * self.settings.every_ms));
+            let back = self.settings.backwards;
+            let at = number - number % back + (back - 1 - number % back);
+            out.set(row, self.time, Value::Time(at * self.settings.every_ms));
         }
         self.next = end;
         Ok(Poll::Ready(end as u64))
@@ -120,6 +129,77 @@ impl Fixture {
     }
 }
 
+/// Gives three events and is cut off, gives three more, and ends.
+struct CutOff {
+    polls: u32,
+    engine: Engine,
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Nothing {}
+
+impl Plugin for CutOff {
+    const NAME: &'static str = "cut_off";
+    const EXAMPLE: &'static str = "{}\n";
+    type Settings = Nothing;
+
+    fn create(_: Nothing, engine: &Engine) -> Result<Self, Error> {
+        Ok(Self { polls: 0, engine: engine.clone() })
+    }
+}
+
+impl engine_plugin::Source for CutOff {
+    fn poll(&mut self, out: &mut Output<'_>, _: usize, _: Duration) -> Result<Poll, Error> {
+        self.polls += 1;
+        if self.polls > 2 {
+            return Ok(Poll::End);
+        }
+        for _ in 0..3 {
+            out.push("number");
+        }
+        if self.polls == 1 {
+            // It need not be waited for.
+            self.engine.wake();
+            return Err(Error::retry("the connection is lost"));
+        }
+        Ok(Poll::Ready(6))
+    }
+}
+
+/// Gives as many events as it is asked for, a hundred thousand in all.
+struct Many {
+    left: usize,
+}
+
+impl Plugin for Many {
+    const NAME: &'static str = "many";
+    const EXAMPLE: &'static str = "{}\n";
+    type Settings = Nothing;
+
+    fn create(_: Nothing, _: &Engine) -> Result<Self, Error> {
+        Ok(Self { left: 100_000 })
+    }
+}
+
+impl engine_plugin::Source for Many {
+    fn poll(&mut self, out: &mut Output<'_>, max: usize, _: Duration) -> Result<Poll, Error> {
+        if self.left == 0 {
+            return Ok(Poll::End);
+        }
+        for _ in 0..max.min(self.left) {
+            out.push("number");
+            self.left -= 1;
+        }
+        Ok(Poll::Ready(self.left as u64))
+    }
+}
+
+/// A feed of a plugin without settings.
+async fn feed(plugin: boundary::Exported, cx: &SourceContext) -> Box<dyn Feed> {
+    let Stage::Source(source) = stage(plugin, json!({})) else { panic!("not a source") };
+    source.open(cx.clone(), None).await.unwrap()
+}
+
 /// From 1970 on.
 fn clock(speed: Speed) -> Clock {
     Clock::new(Some(Timestamp::from_millis(0)), speed, false)
@@ -155,6 +235,61 @@ async fn a_feed_goes_on_in_the_middle_of_what_a_poll_gave_with_the_same_events_a
         seen.extend(rest(&mut *next).await);
         assert_eq!(seen, all, "after {batches} batches");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_or_comes_twice_where_polls_are_cut_otherwise_after_a_restart() {
+    let cut = |a_poll: i64| {
+        // Events are due one by one.
+        let mut fixture = self::fixture(32, a_poll, 10, clock(Speed::Factor(1.0)));
+        fixture.settings["backwards"] = 4.into();
+        fixture.cx.batch_events = 8;
+        fixture
+    };
+    let mut all = rest(&mut *cut(8).open(None).await).await;
+    assert_eq!(all.len(), 32);
+    all.sort_unstable();
+    for batches in 0..32 {
+        let mut feed = cut(8).open(None).await;
+        let mut seen = Vec::new();
+        for _ in 0..batches {
+            seen.extend(ids(&feed.next().await.unwrap().unwrap()));
+        }
+        // In the middle of what was handed on already, too.
+        for (a_poll, batches) in [(2, 1), (3, 1), (1, 2)] {
+            feed = cut(a_poll).open(Some(&feed.state())).await;
+            for _ in 0..batches {
+                seen.extend(feed.next().await.unwrap().iter().flat_map(ids));
+            }
+        }
+        seen.extend(rest(&mut *cut(5).open(Some(&feed.state())).await).await);
+        seen.sort_unstable();
+        assert_eq!(seen, all, "after {batches} batches");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_runs_in_one_second_share_no_id() {
+    let mut cx = SourceContext::for_test(clock(Speed::Max));
+    cx.batch_events = 10_000;
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..2 {
+        let mut feed = feed(boundary::source::<Many>("1.0.0"), &cx).await;
+        while let Some(batch) = feed.next().await.unwrap() {
+            seen.extend(batch.events().iter().map(|event| event.trace_id.to_string()));
+        }
+        // Both give events of the same second, which the start says.
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    assert_eq!(seen.len(), 200_000);
+}
+
+#[tokio::test]
+async fn what_a_poll_gave_before_it_could_not_go_on_is_handed_on() {
+    let mut feed =
+        feed(boundary::source::<CutOff>("1.0.0"), &SourceContext::for_test(clock(Speed::Max)))
+            .await;
+    assert_eq!(rest(&mut *feed).await.len(), 6);
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,6 +95,12 @@ fn statuses_that_mean_nothing_are_defects() {
 }
 
 #[test]
+fn a_source_that_gives_up_as_if_it_had_been_told_to_stop_fails_the_run() {
+    let outcome = trial("c_source", "fault: status, at: poll, after: 1, status: -7").exits(1);
+    outcome.says("it gave up as if it had been told to stop");
+}
+
+#[test]
 fn a_write_that_is_never_answered_is_given_up_after_its_timeout() {
     let outcome = trial("c_sink", "fault: never").exits(1);
     outcome.adds_up();
