@@ -277,12 +277,11 @@ impl Lent for RowsLoan<'_, '_> {
         }
         let field = keys::field(key).ok_or(BadArgument)?;
         let (event, room) = (self.rows.get_mut(row), &mut *self.room);
-        match field.name.filter(|_| is_plain(value)) {
-            Some(name) => fill(room.changes.place(row, event, name), value),
-            None => {
-                let undo = set(event, &field.path, value, &mut room.json)?;
-                room.changes.note(row, undo);
-            }
+        if let Some(name) = field.name.filter(|_| is_plain(value)) {
+            fill(room.changes.place(row, event, name), value);
+        } else {
+            let undo = set(event, &field.path, value, &mut room.json)?;
+            room.changes.note(row, undo);
         }
         Ok(())
     }
