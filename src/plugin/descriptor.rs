@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Refusal, defaults, schema, stage};
 use crate::component::{Component, Origin, PluginOrigin};
 use crate::kind::Kind;
+use crate::spec::check_settings;
 
 /// The components of a library; all that is wrong with any of them.
 pub(super) fn components(file: &Path, module: &Module) -> Result<Vec<Component>, Refusal> {
@@ -27,6 +28,10 @@ fn component(file: &Path, module: &Module, descriptor: &Descriptor) -> Result<Co
     let kind = kind(descriptor.kind);
     let settings = schema::read(&descriptor.config_schema, &descriptor.summary)
         .map_err(|reason| format!("the settings of its {} `{name}`: {reason}", kind.singular()))?;
+    // Others paste it.
+    check_settings(&descriptor.example).map_err(|reason| {
+        format!("the example of its {} `{name}` is no YAML of settings: {reason}", kind.singular())
+    })?;
     let origin = PluginOrigin {
         file: file.to_owned(),
         version: descriptor.version.clone(),
