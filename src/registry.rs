@@ -101,7 +101,11 @@ impl Table {
             file: folder.clone(),
             reason: format!("no file in it ends in `{}`", std::env::consts::DLL_SUFFIX),
         });
-        refused.chain(empty).collect()
+        let unread = self.found.unread.iter().map(|(place, refusal)| Unloaded {
+            file: place.clone(),
+            reason: refusal.reason.clone(),
+        });
+        refused.chain(empty).chain(unread).collect()
     }
 }
 

@@ -53,6 +53,7 @@ pub use settings::{
 pub use shard::Shard;
 pub use variables::Environment;
 pub(crate) use violation::list;
+pub(crate) use yaml::check_settings;
 
 /// A pipeline: named stages of five kinds, and the clock that drives them.
 ///

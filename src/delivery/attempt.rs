@@ -1,6 +1,8 @@
 //! One attempt to write, and what becomes of each event by what the sink says.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -111,7 +113,7 @@ impl Attempts {
     pub(super) async fn open(&self) {
         tokio::select! {
             biased;
-            opened = self.sink.open() => if let Err(error) = opened {
+            opened = self.at_work(self.sink.open()) => if let Err(error) = opened {
                 self.break_off(&error.0);
                 self.stop_sending();
             },
@@ -128,7 +130,11 @@ impl Attempts {
             return;
         }
         let is_well = self.control.errors().is_empty();
-        let ended = if is_well { self.sink.close().await } else { self.sink.abandon().await };
+        let ended = if is_well {
+            self.at_work(self.sink.close()).await
+        } else {
+            self.at_work(self.sink.abandon()).await
+        };
         self.account.delivery.set_bytes_sent(self.sink.bytes_sent());
         if let Err(error) = ended {
             self.break_off(&error.0);
@@ -175,14 +181,26 @@ impl Attempts {
     }
 
     async fn write(&self, batch: &Batch) -> Outcome {
-        let Some(timeout) = self.timeout else { return self.sink.write(batch).await };
-        match tokio::time::timeout(timeout, self.sink.write(batch)).await {
+        let written = self.at_work(self.sink.write(batch));
+        let Some(timeout) = self.timeout else { return written.await };
+        match tokio::time::timeout(timeout, written).await {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Refused(Refusal::transient(
                 "timeout",
                 format!("no answer within {} s", timeout.as_secs_f64()),
             )),
         }
+    }
+
+    /// Waits for the sink. While it has the thread the stage counts as called, so it is known which one
+    /// does not give it back.
+    async fn at_work<R>(&self, call: impl Future<Output = R>) -> R {
+        let mut call = pin!(call);
+        poll_fn(|cx| {
+            let _working = self.account.work();
+            call.as_mut().poll(cx)
+        })
+        .await
     }
 
     fn enter(&self, left: &mut Undelivered, outcome: Outcome) -> Step {

@@ -142,12 +142,12 @@ impl Correlator for PluginCorrelator {
         let mut seen = EventLoan::new(event, &mut self.texts);
         let called = self.working.instance();
         let called = called.and_then(|it| it.correlate(&mut seen, &mut self.derived));
-        let (drops, failure) = (seen.drops, seen.failure.take());
+        let (drops, failed_row) = (seen.drops, seen.failed.take());
         if let Err(failed) = called {
             return Err(self.fails(&failed, out));
         }
-        if let Some(failure) = failure {
-            return Err(failure);
+        if let Some(reason) = failed_row {
+            return Err(self.working.maker.row_failure(&reason));
         }
         out.drops |= drops;
         self.hand_on(event.time, out)

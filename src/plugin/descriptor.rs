@@ -10,6 +10,7 @@ use super::{Refusal, defaults, schema, stage};
 use crate::component::{BuildContext, Component, Origin, PluginOrigin};
 use crate::kind::Kind;
 use crate::problem::Problems;
+use crate::spec::check_settings;
 
 /// The components of a library; all that is wrong with any of them.
 pub(super) fn components(file: &Path, module: &Module) -> Result<Vec<Component>, Refusal> {
@@ -29,6 +30,10 @@ fn component(file: &Path, module: &Module, descriptor: &Descriptor) -> Result<Co
     let refused = |reason| format!("the settings of its {} `{name}`: {reason}", kind.singular());
     let settings = schema::read(&descriptor.config_schema, &descriptor.summary).map_err(refused)?;
     defaults::fill_in(settings.as_value(), &mut json!({})).map_err(refused)?;
+    // Others paste it.
+    check_settings(&descriptor.example).map_err(|reason| {
+        format!("the example of its {} `{name}` is no YAML of settings: {reason}", kind.singular())
+    })?;
     let origin = PluginOrigin {
         file: file.to_owned(),
         version: descriptor.version.clone(),

@@ -31,7 +31,7 @@ impl Enricher for PluginEnricher {
         let mut loan = RowsLoan::new(rows, &mut self.room);
         let processed = self.working.instance().and_then(|instance| instance.process(&mut loan));
         match processed {
-            Ok(()) => loan.keep(),
+            Ok(()) => loan.keep(|reason| self.working.maker.row_failure(reason)),
             Err(failed) => {
                 loan.take_back(&self.working.maker.failure(&failed));
                 self.working.lose_if_final(failed.fault);

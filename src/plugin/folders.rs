@@ -107,6 +107,8 @@ pub struct Found {
     pub problems: Problems,
     /// Folders in which there is no library.
     pub(crate) empty: Vec<PathBuf>,
+    /// Places that cannot be looked at, and why.
+    pub unread: Vec<(PathBuf, Refusal)>,
 }
 
 /// Looks at all these places, and loads what is there. Each place and file is told to `note`: what is
@@ -134,7 +136,11 @@ pub fn find(search: &Search, note: &mut dyn FnMut(&Path)) -> Found {
                     }
                 }
             }
-            Err(problem) => found.problems.push(problem),
+            Err(refusal) => {
+                let problem = lookup.problem(&refusal);
+                found.problems.push(problem);
+                found.unread.push((lookup.path.clone(), refusal));
+            }
         }
     }
     found
@@ -162,26 +168,38 @@ impl Found {
     }
 }
 
+impl Lookup {
+    /// Why nothing is looked at there.
+    fn problem(&self, refusal: &Refusal) -> Problem {
+        let message = format!("`{}` was not loaded: {}", self.path.display(), refusal.reason);
+        let problem = if self.is_optional { Problem::warning } else { Problem::error };
+        // Of a folder it is the digest that is wrong.
+        let digest = self.sha256.as_ref().filter(|_| self.path.is_dir());
+        let digest = digest.and_then(|(_, place)| place.clone());
+        let mut problem = problem(message).at(digest.or_else(|| self.place.clone()));
+        problem.help.clone_from(&refusal.help);
+        problem
+    }
+}
+
 /// The file itself, or the libraries in a folder by name.
-fn files(lookup: &Lookup) -> Result<Vec<PathBuf>, Problem> {
-    let shown = lookup.path.display();
-    let unreadable = |error: &io::Error| {
-        let message = match error.kind() {
-            io::ErrorKind::NotFound => format!("there is no library or folder `{shown}`"),
-            io::ErrorKind::PermissionDenied => format!("cannot read `{shown}`: permission denied"),
-            _ => format!("cannot read `{shown}`: {error}"),
-        };
-        let problem = if lookup.is_optional { Problem::warning } else { Problem::error };
-        problem(message).at(lookup.place.clone())
+fn files(lookup: &Lookup) -> Result<Vec<PathBuf>, Refusal> {
+    let unreadable = |error: &io::Error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let help =
+                "build the plugin (`cargo build --release` in its folder), or correct the path";
+            Refusal::new("there is no such library or folder").help(help)
+        }
+        io::ErrorKind::PermissionDenied => Refusal::new("permission denied"),
+        _ => Refusal::new(error.to_string()),
     };
     let metadata = lookup.path.metadata().map_err(|error| unreadable(&error))?;
     if !metadata.is_dir() {
         return Ok(vec![lookup.path.clone()]);
     }
-    if let Some((_, place)) = &lookup.sha256 {
-        let message = format!("`{shown}` is a folder, which has no SHA-256");
-        let problem = Problem::error(message).at(place.clone());
-        return Err(problem.help("name each of its libraries with its own"));
+    if lookup.sha256.is_some() {
+        let refusal = Refusal::new("it is a folder, which has no SHA-256");
+        return Err(refusal.help("name each of its libraries with its own"));
     }
     let mut files = Vec::new();
     for entry in lookup.path.read_dir().map_err(|error| unreadable(&error))? {
@@ -191,8 +209,8 @@ fn files(lookup: &Lookup) -> Result<Vec<PathBuf>, Problem> {
         }
     }
     if files.len() > FILES_MAX {
-        let message = format!("`{shown}` has {} libraries; {FILES_MAX} is the limit", files.len());
-        return Err(Problem::error(message).at(lookup.place.clone()));
+        let count = files.len();
+        return Err(Refusal::new(format!("it has {count} libraries; {FILES_MAX} is the limit")));
     }
     files.sort();
     Ok(files)

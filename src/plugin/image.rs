@@ -16,7 +16,7 @@ const SNIFFED_BYTES: u64 = 512;
 pub(super) fn check<'d>(file: impl ReadRef<'d>) -> Result<(), Refusal> {
     let length = file.len().unwrap_or_default();
     if length == 0 {
-        return Err(Refusal::new("it is empty"));
+        return Err(Refusal::new("it is empty").help(ANEW_HELP));
     }
     if cfg!(any(target_vendor = "apple", windows)) {
         return Ok(());
@@ -120,12 +120,17 @@ fn check_segments<'d>(
 
 const LINK_HELP: &str = "link it as a shared library: `crate-type = [\"cdylib\"]`, or `cc -shared`";
 
+const ANEW_HELP: &str = "copy it again, or build it anew";
+
+const BUILT_HELP: &str =
+    "name the library that is built of a plugin, such as one in its `target/release`";
+
 fn truncated(what: &str) -> Refusal {
-    Refusal::new(format!("it is truncated: {what}")).help("copy it again, or build it anew")
+    Refusal::new(format!("it is truncated: {what}")).help(ANEW_HELP)
 }
 
 fn broken(what: &str) -> Refusal {
-    Refusal::new(format!("it is broken: {what}")).help("copy it again, or build it anew")
+    Refusal::new(format!("it is broken: {what}")).help(ANEW_HELP)
 }
 
 fn program() -> Refusal {
@@ -161,9 +166,9 @@ fn other_format(begins: &[u8]) -> Refusal {
     }
     let is_text = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
     if begins.iter().all(is_text) {
-        return Refusal::new("it is a text file, and no library");
+        return Refusal::new("it is a text file, and no library").help(BUILT_HELP);
     }
-    Refusal::new("it is no library")
+    Refusal::new("it is no library").help(BUILT_HELP)
 }
 
 macro_rules! here {

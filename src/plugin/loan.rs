@@ -121,8 +121,8 @@ fn write(event: Option<&Event>, to: &mut Vec<u8>) -> Result<(), BadArgument> {
 }
 
 /// Why a row could not be processed, in the plugin's words.
-fn failed(reason: &str) -> Failure {
-    Failure::new("plugin", if reason.is_empty() { "the plugin gives no reason" } else { reason })
+fn failed(reason: &str) -> String {
+    if reason.is_empty() { "it gives no reason" } else { reason }.to_owned()
 }
 
 /// What a loan needs room for, kept from call to call.
@@ -131,8 +131,8 @@ pub(super) struct Room {
     texts: Bump,
     json: JsonReader,
     changes: Changes,
-    /// What becomes of rows, by row.
-    verdicts: Vec<(usize, Verdict)>,
+    /// What becomes of rows, by row: they failed for a reason, or are dropped on purpose.
+    verdicts: Vec<(usize, Option<String>)>,
 }
 
 impl Room {
@@ -226,15 +226,17 @@ impl<'a, 'b> RowsLoan<'a, 'b> {
         Self { rows, room }
     }
 
-    /// The call went well: what it changed stays, and what it judged is done.
-    pub(super) fn keep(self) {
+    /// The call went well: what it changed stays, and what it judged is done. `failure` is what a
+    /// reason becomes.
+    pub(super) fn keep(self, failure: impl Fn(&str) -> Failure) {
         let verdicts = &mut self.room.verdicts;
         // Of several verdicts about one row, the last counts.
         verdicts.sort_by_key(|(row, _)| *row);
         let mut verdicts = verdicts.drain(..).peekable();
         while let Some((row, verdict)) = verdicts.next() {
             if verdicts.peek().is_none_or(|(next, _)| *next != row) {
-                self.rows.judge(row, verdict);
+                let failed = |reason: String| Verdict::Fail(failure(&reason));
+                self.rows.judge(row, verdict.map_or(Verdict::Drop, failed));
             }
         }
     }
@@ -251,7 +253,7 @@ impl<'a, 'b> RowsLoan<'a, 'b> {
         (row < self.rows.len()).then(|| self.rows.get(row))
     }
 
-    fn judge(&mut self, row: usize, verdict: Verdict) -> Result<(), BadArgument> {
+    fn judge(&mut self, row: usize, verdict: Option<String>) -> Result<(), BadArgument> {
         self.row(row).ok_or(BadArgument)?;
         self.room.verdicts.push((row, verdict));
         Ok(())
@@ -287,11 +289,11 @@ impl Lent for RowsLoan<'_, '_> {
     }
 
     fn drop_row(&mut self, row: usize) -> Result<(), BadArgument> {
-        self.judge(row, Verdict::Drop)
+        self.judge(row, None)
     }
 
     fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
-        self.judge(row, Verdict::Fail(failed(reason)))
+        self.judge(row, Some(failed(reason)))
     }
 
     fn event(&self, row: usize) -> Option<&dyn Any> {
@@ -305,14 +307,14 @@ pub(super) struct EventLoan<'a> {
     texts: &'a Bump,
     /// It is dropped on purpose.
     pub(super) drops: bool,
-    /// It could not be processed.
-    pub(super) failure: Option<Failure>,
+    /// Why it could not be processed.
+    pub(super) failed: Option<String>,
 }
 
 impl<'a> EventLoan<'a> {
     pub(super) fn new(event: &'a Event, texts: &'a mut Bump) -> Self {
         texts.reset();
-        Self { event, texts, drops: false, failure: None }
+        Self { event, texts, drops: false, failed: None }
     }
 
     fn row(&self, row: usize) -> Option<&Event> {
@@ -341,7 +343,7 @@ impl Lent for EventLoan<'_> {
 
     fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
         self.row(row).ok_or(BadArgument)?;
-        self.failure = Some(failed(reason));
+        self.failed = Some(failed(reason));
         Ok(())
     }
 

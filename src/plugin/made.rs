@@ -62,6 +62,11 @@ impl Maker {
         Failure::new("plugin", self.reason(failed))
     }
 
+    /// The same for one event that the plugin could not process.
+    pub(super) fn row_failure(&self, reason: &str) -> Failure {
+        Failure::new("plugin", self.named(reason))
+    }
+
     pub(super) fn reason(&self, failed: &Failed) -> String {
         self.named(&failed.reason)
     }

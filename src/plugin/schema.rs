@@ -37,10 +37,26 @@ pub(super) fn read(text: &str, summary: &str) -> Result<Schema, String> {
             "their schema does not say `\"type\": \"object\"`: it takes `{other}`"
         ));
     }
+    make_readable(&mut schema);
     if let Some(keys) = schema.as_object_mut().filter(|keys| !keys.contains_key("description")) {
         keys.insert("description".to_owned(), summary.into());
     }
     Schema::try_from(schema).map_err(|error| format!("their schema is no JSON Schema: {error}"))
+}
+
+/// Takes out of descriptions what a terminal would obey.
+fn make_readable(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(make_readable),
+        Value::Object(entries) => entries.iter_mut().for_each(|(key, value)| match value {
+            Value::String(text) if key == "description" => {
+                let is_obeyed = |c: char| c.is_control() && c != '\n';
+                *text = text.replace(is_obeyed, " ");
+            }
+            value => make_readable(value),
+        }),
+        _ => {}
+    }
 }
 
 /// Refuses a schema that comes back to itself without having gone into a value: following it would
@@ -113,6 +129,19 @@ mod tests {
             "properties": { "children": { "type": "array", "items": { "$ref": "#" } } },
         });
         read(&tree.to_string(), "It does.").unwrap();
+    }
+
+    #[test]
+    fn descriptions_have_lines_and_nothing_that_a_terminal_obeys() {
+        let described = json!({
+            "type": "object",
+            "description": "One.\n\nTwo\u{1b}[2J.",
+            "properties": { "description": { "description": "a\rb", "pattern": "\t" } },
+        });
+        let schema = read(&described.to_string(), "").unwrap();
+        assert_eq!(schema.as_value()["description"], "One.\n\nTwo [2J.");
+        let property = &schema.as_value()["properties"]["description"];
+        assert_eq!(property, &json!({ "description": "a b", "pattern": "\t" }));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use indexmap::IndexSet;
 
 use super::{Place, Problem, Problems, Severity, character_start};
 
@@ -83,16 +84,17 @@ fn severity_of(problems: &[Problem]) -> Severity {
 /// `3 problems in a.yaml (1 a warning)`
 fn count_line(problems: &[Problem]) -> String {
     let warnings = problems.iter().filter(|problem| problem.severity == Severity::Warning).count();
-    let mut files: Vec<&str> = problems
+    let texts: IndexSet<&str> = problems
         .iter()
         .filter_map(|problem| problem.place.as_ref().map(|place| place.source.name.as_str()))
         .collect();
-    files.dedup();
     let noun = if warnings == problems.len() { "warnings" } else { "problems" };
-    let place = match files.as_slice() {
+    let place = match texts.iter().collect::<Vec<_>>().as_slice() {
         [] => String::new(),
         [file] => format!(" in {file}"),
-        files => format!(" in {} files", files.len()),
+        // One of them may be no file, such as `--plugins`.
+        [one, other] => format!(" in {one} and {other}"),
+        more => format!(" in {} places", more.len()),
     };
     let share = match warnings {
         1 if noun == "problems" => " (1 is a warning)".to_owned(),
@@ -152,6 +154,18 @@ mod tests {
 
         error: 2 problems in a.yaml (1 is a warning)
         ");
+    }
+
+    #[test]
+    fn the_count_names_two_texts_and_counts_more() {
+        let problem = |name: &str| {
+            let source = Arc::new(SourceText { name: name.to_owned(), text: "x".to_owned() });
+            Problem::error("wrong").at(Place { source, span: 0..1 })
+        };
+        let two = [problem("a.yaml"), problem("--plugins"), problem("a.yaml")];
+        assert_eq!(count_line(&two), "3 problems in a.yaml and --plugins");
+        let three = [problem("a"), problem("b"), problem("c")];
+        assert_eq!(count_line(&three), "3 problems in 3 places");
     }
 
     #[test]

@@ -52,6 +52,22 @@ pub(super) fn read(
     Ok(composer.root.unwrap_or_else(|| super::node::leaf(Value::Null, end)))
 }
 
+/// Says what keeps a text from being settings as they stand under `with:`. An empty one is none.
+pub(crate) fn check_settings(text: &str) -> Result<(), String> {
+    let source = Arc::new(SourceText { name: String::new(), text: text.to_owned() });
+    let mut problems = Problems::default();
+    match read(&source, 0..text.len(), &mut problems).map(|root| root.content) {
+        Ok(Content::Mapping(_)) => {}
+        Ok(Content::Scalar(scalar)) if scalar.value.is_null() => {}
+        Ok(_) => return Err("it is no mapping".to_owned()),
+        Err(problem) => problems.push(problem),
+    }
+    problems.0.first().map_or(Ok(()), |problem| {
+        let line = problem.place.as_ref().map_or(1, |place| place.start().line);
+        Err(format!("{}, in line {line}", problem.message))
+    })
+}
+
 fn span_in_source(span: &Span, offset: usize) -> Range<usize> {
     let range = span.byte_range().unwrap_or_default();
     range.start + offset..range.end + offset

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::harness::project;
+use crate::libraries;
 
 /// Builds a package of this workspace beside this test; the folder of its library.
 fn built(package: &str) -> PathBuf {
@@ -74,18 +75,11 @@ fn loyalty_tiers_are_looked_up_and_who_rises_and_falls_is_told() {
 #[test]
 fn a_metronome_in_c_beats_in_event_time_and_goes_on_where_it_was() {
     let folder = pipeline("metronome", (".", Path::new(".")), &["metronome.yaml", "metronome.c"]);
-    let include = project("plugins/sdk/include");
-    let run = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O2", "-shared", "-fPIC"])
-        .args(["-fvisibility=hidden", "-o", "libmetronome.so", "metronome.c", "-I"])
-        .arg(include)
-        .current_dir(folder.path())
-        .output();
-    let Ok(run) = run else {
-        println!("skipped: there is no C compiler");
+    let (library, source) = ("libmetronome.so", "metronome.c");
+    let [library, source] = [library, source].map(|name| folder.path().join(name));
+    if !libraries::compile(&library, &source, ["-O2", "-fvisibility=hidden"]) {
         return;
-    };
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    }
     engine(folder.path(), &["validate", "--deny-warnings", "metronome.yaml"]);
     engine(folder.path(), &["test", "metronome.yaml"]);
     let beats = |arguments: &[&str]| {

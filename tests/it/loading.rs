@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::golden;
 use crate::harness::{Test, project};
+use crate::libraries;
 
 /// Compiles `loading/mark.c`; false if there is no C compiler and `ENGINE_TEST_REQUIRE` does not ask
 /// for one.
@@ -16,22 +17,9 @@ fn compile(to: &Path, defines: &[(&str, &str)]) -> bool {
         "" => format!("-D{name}"),
         value => format!("-D{name}={value:?}"),
     });
-    let compiled = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-shared", "-fPIC"])
-        .args(defines)
-        .arg("-I")
-        .arg(project("plugins/sdk/include"))
-        .arg("-o")
-        .args([to, &project("tests/it/loading/mark.c")])
-        .status();
-    let required = std::env::var("ENGINE_TEST_REQUIRE").unwrap_or_default();
-    let is_required = required.split(',').any(|name| name.trim() == "cc");
-    assert!(compiled.is_ok() || !is_required, "there is no `cc`, which is required");
-    match compiled {
-        Ok(status) => assert!(status.success(), "it does not compile"),
-        Err(_) => println!("skipped: there is no C compiler `cc`"),
-    }
-    compiled.is_ok()
+    let defines: Vec<_> = defines.collect();
+    let source = project("tests/it/loading/mark.c");
+    libraries::compile(to, &source, defines.iter().map(String::as_str))
 }
 
 /// The program in a folder in which `plugins/libmark.so` is; none if there is no compiler.
@@ -88,6 +76,50 @@ fn plugins_are_listed_with_what_they_are_and_where_they_are_from() {
     Test::new(&["plugins", "list"]).run().exits(2).says("nothing says where plugins are");
     let empty = Test::new(&["plugins", "list", "empty"]).file("empty/readme.txt", "");
     empty.run().exits(0).says("no library in `empty`");
+    let test = Test::new(&["plugins", "list", "--json", "none", "text.so"]).file("text.so", "text");
+    let ended = test.run().exits(1);
+    let found = ["text.so", "none"].map(|file| {
+        let all = ended.json();
+        let entry = all.as_array().unwrap().iter().find(|entry| entry["file"] == file).cloned();
+        entry.unwrap_or_else(|| panic!("{file} in {all}"))
+    });
+    assert_eq!(found[0]["error"], "it is a text file, and no library");
+    assert_eq!(found[1]["error"], "there is no such library or folder");
+    assert!(found.iter().all(|entry| entry["help"].is_string()), "{found:?}");
+}
+
+#[test]
+fn what_a_plugin_says_is_shown_on_one_line_without_what_a_terminal_obeys() {
+    let garbled = [("GARBLED", "")];
+    let Some(test) = with_mark(&["plugins", "list", "plugins"], &garbled) else { return };
+    let shown = "a \\u{1b}[2J";
+    let list = test.run().exits(0);
+    list.prints(&format!("{shown}a C compiler")).prints(&format!("{shown}Marks events."));
+    let page = with_mark(&["describe", "mark", "--plugins", "plugins"], &garbled).unwrap();
+    let page = page.run().exits(0).prints(&format!("{shown}a C compiler"));
+    page.prints(&format!("{shown}Marks events."));
+    let test = with_mark(&["validate", "a.yaml"], &garbled).unwrap();
+    test.file("a.yaml", &spec("[plugins]", "{}")).run().exits(0).says(&format!("{shown}is made"));
+}
+
+#[test]
+fn an_example_that_is_no_mapping_refuses_its_plugin() {
+    for (example, said) in [
+        ("just words\n", "it is no mapping"),
+        ("- level\n", "it is no mapping"),
+        ("level: 1\nlevel: 2\n", "in line 2"),
+        ("level: [1\n", "in line"),
+    ] {
+        let list = ["plugins", "list", "plugins"];
+        let Some(test) = with_mark(&list, &[("EXAMPLE", example)]) else { return };
+        let whose = "the example of its enricher `mark` is no YAML of settings: ";
+        test.run().exits(1).says(whose).says(said);
+    }
+    for example in [" ", "# nothing to set\n", "{}"] {
+        let list = ["plugins", "list", "plugins"];
+        let Some(test) = with_mark(&list, &[("EXAMPLE", example)]) else { return };
+        test.run().exits(0);
+    }
 }
 
 #[test]
@@ -162,7 +194,7 @@ fn a_digest_is_checked_before_anything_of_the_library_runs() {
     let test = with_mark(&["validate", "a.yaml"], &[]).unwrap();
     let folder = format!("[{{ path: plugins, sha256: {right} }}]");
     let ended = test.file("a.yaml", &spec(&folder, "{}")).run().exits(2);
-    ended.says("`plugins` is a folder, which has no SHA-256");
+    ended.says("`plugins` was not loaded: it is a folder, which has no SHA-256");
 }
 
 #[test]
@@ -171,13 +203,15 @@ fn places_that_are_not_there_are_told_where_they_are_named() {
     test.run()
         .exits(2)
         .says("a.yaml:1:11")
-        .says("there is no library or folder `none`")
-        .says("there is no library or folder `a/b.so`");
+        .says("error: `none` was not loaded: there is no such library or folder")
+        .says("error: `a/b.so` was not loaded: there is no such library or folder")
+        .says("help: build the plugin (`cargo build --release` in its folder), or correct the path")
+        .says("`none` (there is no such library or folder)");
     for command in [&["list"][..], &["schema"], &["describe", "rhai"]] {
         let arguments = [command, &["--plugins", "none"]].concat();
-        Test::new(&arguments).run().exits(2).says("--plugins:1:1").says("no library or folder");
+        Test::new(&arguments).run().exits(2).says("--plugins:1:1").says("no such library");
         let test = Test::new(command).env("ENGINE_PLUGIN_PATH", "none");
-        test.run().exits(0).says("warning: there is no library or folder `none`");
+        test.run().exits(0).says("warning: `none` was not loaded: there is no such library");
     }
     let wrong = spec("{ path: x }", "{}");
     Test::new(&["validate", "a.yaml"]).file("a.yaml", &wrong).run().exits(2).says("a.yaml:1:10");
@@ -294,9 +328,7 @@ fn files_that_are_no_plugins_are_refused_one_by_one_and_the_rest_is_listed() {
     let cc = |name: &str, code: &str| {
         let source = folder.join("a.c");
         std::fs::write(&source, code).unwrap();
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-o"]).arg(folder.join(name)).arg(&source);
-        assert!(cc.status().unwrap().success());
+        assert!(libraries::compile(&folder.join(name), &source, []));
     };
     cc("no_entry.so", "int answer(void) { return 42; }\n");
     cc("missing_symbol.so", "int elsewhere(void); int (*answer)(void) = elsewhere;\n");

@@ -24,6 +24,8 @@ mod http_sink;
 mod http_source;
 mod invariants;
 mod kills;
+#[path = "../plugins/libraries.rs"]
+mod libraries;
 mod loading;
 mod new_plugin;
 mod outage;

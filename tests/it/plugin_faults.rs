@@ -3,8 +3,6 @@
 //! order.
 
 mod crashes;
-#[path = "../plugins/libraries.rs"]
-mod libraries;
 mod misuse;
 mod panics;
 mod stuck;
@@ -17,6 +15,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::harness::{Ended, Test};
+use crate::libraries;
 use crate::plugins::build;
 
 /// How many events the source of a trial gives.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use engine::component::Component;
-use engine::plugin::{Library, find};
+use engine::plugin::{Library, Refusal, find};
 use engine::problem::{Problem, Severity};
 use engine::registry::Table;
 use serde_json::{Value, json};
@@ -28,7 +28,8 @@ pub(in crate::cli) struct PluginsListArguments {
     /// Libraries, and folders of them
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write an array of objects, with the JSON Schema of the settings
+    /// Write an array of objects, with the JSON Schema of the settings, or with the error of what
+    /// cannot be used
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -52,7 +53,9 @@ pub(super) fn list(arguments: &PluginsListArguments) -> CommandResult {
         ..problem
     }));
     if arguments.json {
-        let objects = libraries.iter().flat_map(objects).collect::<Value>();
+        let unread = table.found.unread.iter();
+        let unread = unread.map(|(place, refusal)| error(&place.display().to_string(), refusal));
+        let objects = libraries.iter().flat_map(objects).chain(unread).collect::<Value>();
         terminal::data(&format!("{objects:#}"))?;
     } else {
         let loaded = || libraries.iter().filter_map(|library| library.outcome.as_ref().ok());
@@ -92,10 +95,12 @@ fn objects(library: &Library) -> Vec<Value> {
     let file = library.file.display().to_string();
     match &library.outcome {
         Ok(components) => components.iter().filter_map(|row| object(&file, row)).collect(),
-        Err(refusal) => {
-            vec![json!({ "file": file, "error": refusal.reason, "help": refusal.help })]
-        }
+        Err(refusal) => vec![error(&file, refusal)],
     }
+}
+
+fn error(file: &str, refusal: &Refusal) -> Value {
+    json!({ "file": file, "error": refusal.reason, "help": refusal.help })
 }
 
 fn object(file: &str, component: &Component) -> Option<Value> {

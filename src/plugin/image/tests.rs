@@ -131,7 +131,9 @@ fn what_is_no_elf_file_is_called_by_its_name() {
         (&[0xcf, 0xfa, 0xed, 0xfe, 7, 0], "for macOS"),
         (b"\0\0\0\0", "it is no library"),
     ] {
-        assert!(refused(bytes).contains(said), "{said}: {}", refused(bytes));
+        let refusal = check(bytes).unwrap_err();
+        assert!(refusal.reason.contains(said), "{said}: {}", refusal.reason);
+        assert!(refusal.help.is_some(), "{said}: it says what to do");
     }
 }
 

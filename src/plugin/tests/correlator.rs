@@ -120,7 +120,7 @@ fn what_it_derives_has_a_cause_or_a_time() {
 fn what_fails_about_an_event_is_its_own_affair() {
     let (mut counter, mut out) = (counter(), Output::default());
     let failure = counter.observe(&event(1, json!({ "do": "fail" })), &mut out).unwrap_err();
-    assert_eq!((failure.category, failure.reason.as_str()), ("plugin", "it said so"));
+    assert_eq!((failure.category, failure.reason.as_str()), ("plugin", "counter: it said so"));
     let failure = counter.observe(&event(2, json!({ "do": "error" })), &mut out).unwrap_err();
     assert_eq!(failure.reason, "counter: not this one");
     assert!(out.events.is_empty() && out.broken.is_none());

@@ -108,7 +108,8 @@ fn a_plugin_changes_drops_and_fails_rows() {
     assert!(json.contains(&format!("\"payload\":{payload}")), "{json}");
     assert!(json.contains(r#""partition_key":null"#), "{json}");
     assert!(!events[4].to_json().contains("total"));
-    let expected = [(1, Verdict::Drop), (2, failure("it said so")), (3, failure("the last word"))];
+    let expected =
+        [(1, Verdict::Drop), (2, failure("doer: it said so")), (3, failure("doer: the last word"))];
     assert_eq!(verdicts, expected);
 }
 

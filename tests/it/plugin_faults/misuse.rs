@@ -41,7 +41,12 @@ fn reasons_that_are_no_text_are_readable() {
     let outcome = trial("c_enricher", "fault: fails_garbled").exits(0);
     outcome.adds_up().loses_some().never_says("not as it should be");
     let said = |place: usize| outcome.dead[place]["reason"].as_str().unwrap();
-    assert_eq!((said(0), said(1)), ("again", "the plugin gives no reason"), "{}", outcome.label);
+    assert_eq!(
+        (said(0), said(1)),
+        ("c_enricher: again", "c_enricher: it gives no reason"),
+        "{}",
+        outcome.label
+    );
     let outcome = trial("c_enricher", "fault: garbled, at: process, status: -8").exits(0);
     outcome.adds_up().takes_back().because("plugin", "c_enricher: broken \u{fffd}\u{fffd} text");
     assert_eq!(outcome.dead.len(), EVENTS, "{}", outcome.label);

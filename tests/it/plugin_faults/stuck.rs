@@ -19,7 +19,6 @@ fn a_call_that_hangs_is_left_behind_when_the_run_is_stopped() {
         ("c_enricher", "process", "enricher `probe`: it did not come back from a call"),
         ("c_correlator", "correlate", "correlator `probe`: it did not come back from a call"),
         ("c_source", "poll", "what is left is given up"),
-        ("c_sink", "write", "what is left is given up"),
         ("c_sink", "start", "it did not open in the time of the run sink=\"probe\""),
         ("c_sink", "flush", "what is left is given up"),
     ] {
@@ -34,6 +33,19 @@ fn a_call_that_hangs_is_left_behind_when_the_run_is_stopped() {
     }
     for thread in threads {
         thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_write_that_hangs_is_told_with_its_stage() {
+    let with = "{ fault: hangs, at: write }";
+    for (is_blocking, says) in [
+        (false, "sink `probe`: it did not come back from a call"),
+        (true, "what is left is given up"),
+    ] {
+        let mut trial = Trial::new(faults(is_blocking), "c_sink", with);
+        trial.arguments.extend(["--drain-timeout", "100ms"]);
+        interrupted(&trial).says(says);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::fmt;
 
-use super::said::text;
+use super::said::{one_line, text};
 use crate::abi;
 use crate::outcome::Kind;
 
@@ -141,7 +141,7 @@ pub unsafe fn read(entry: *const c_void) -> Result<Module, Refused> {
             return Err(malformed(format!("it offers `{}` twice", plugin.name)));
         }
     }
-    Ok(Module { abi: (major, minor), built_with, plugins })
+    Ok(Module { abi: (major, minor), built_with: one_line(&built_with), plugins })
 }
 
 /// # Safety
@@ -192,8 +192,8 @@ unsafe fn descriptor(plugin: *const abi::Plugin, place: usize) -> Result<Descrip
     }
     Ok(Descriptor {
         kind,
-        version: take(functions.version, "version", 64)?,
-        summary: take(functions.summary, "summary", 2000)?,
+        version: one_line(&take(functions.version, "version", 64)?),
+        summary: one_line(&take(functions.summary, "summary", 2000)?),
         config_schema: take(functions.config_schema, "config_schema", 1 << 20)?,
         example: take(functions.example, "example", 64 * 1024)?,
         max_in_flight: functions.max_in_flight.clamp(1, 4096),

@@ -42,7 +42,20 @@ unsafe fn message(said: Str) -> String {
 /// Messages are cut off here: a plugin does not fill the log or the dead letters by itself.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
-/// The same, of a length that a log line can have.
+/// A text on one line, without what a terminal obeys.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.trim_end().chars() {
+        match character {
+            '\n' | '\r' | '\t' => line.push(' '),
+            control if control.is_control() => line.extend(control.escape_default()),
+            other => line.push(other),
+        }
+    }
+    line
+}
+
+/// The same, of a length that a log line can have, and on one.
 ///
 /// # Safety
 ///
@@ -50,7 +63,7 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 pub(super) unsafe fn short_message(mut said: Str) -> String {
     said.len = said.len.min(MESSAGE_BYTES_MAX);
     // SAFETY: fewer bytes of the same.
-    unsafe { message(said) }
+    one_line(&unsafe { message(said) })
 }
 
 /// A value; none if its tag or its text is none.

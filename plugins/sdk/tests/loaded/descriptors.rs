@@ -115,6 +115,17 @@ fn a_descriptor_that_ends_before_functions_of_other_kinds_is_complete() {
 }
 
 #[test]
+fn texts_for_people_are_of_one_line_without_what_a_terminal_obeys() {
+    let said = "EP_STR(\"a\\n\\tb\\33[2J\\302\\233c\\n\")";
+    let macros = ["VERSION", "SUMMARY", "BUILT_WITH"].map(|of| format!("{of}={said}"));
+    let module = read(&macros.each_ref().map(String::as_str)).unwrap();
+    let plugin = &module.plugins[0];
+    for text in [&plugin.version, &plugin.summary, &module.built_with] {
+        assert_eq!(text, "a  b\\u{1b}[2J\\u{9b}c");
+    }
+}
+
+#[test]
 fn a_create_that_makes_nothing_without_an_error_has_failed() {
     for (create, wanted) in [
         ("CREATE=create_nothing", "`create` made no instance, and no error"),
