@@ -107,7 +107,7 @@ impl PluginCorrelator {
     fn fails(&mut self, failed: &Failed, out: &mut Output) -> Failure {
         if failed.fault.is_final() {
             out.broken = Some(self.working.maker.error(failed));
-            self.working.lose_if_final(failed.fault);
+            self.working.lose_if_final(failed);
         }
         self.working.maker.failure(failed)
     }
