@@ -400,6 +400,10 @@ pub trait Sink: Send + Sync {
         true
     }
 
+    /// Hears, before it is opened, how long an attempt may take: for a sink that does not time out
+    /// as a whole, and bounds by itself what can be given up of it.
+    fn set_timeout(&mut self, _timeout: Duration) {}
+
     /// What decides which of the delivery's lanes an event takes: those of one number take the same
     /// one, and keep their order. Where no event of a batch has one, the batch is left whole.
     fn lane_key(&self, event: &Event) -> Option<u32> {

@@ -80,7 +80,7 @@ pub(super) enum Step {
 
 impl Attempts {
     pub(super) fn new(
-        sink: Box<dyn Sink>,
+        mut sink: Box<dyn Sink>,
         settings: &DeliverySettings,
         buffer: Arc<dyn Buffer>,
         account: Arc<Account>,
@@ -89,6 +89,7 @@ impl Attempts {
         clock: Clock,
     ) -> Self {
         let retry = &settings.retry;
+        sink.set_timeout(settings.timeout.0);
         Self {
             timeout: sink.times_out().then_some(settings.timeout.0),
             sends_max: match retry.on_exhausted {

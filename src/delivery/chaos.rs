@@ -171,6 +171,10 @@ impl Sink for Chaos {
         self.sink.times_out()
     }
 
+    fn set_timeout(&mut self, timeout: Duration) {
+        self.sink.set_timeout(timeout);
+    }
+
     fn lane_key(&self, event: &Event) -> Option<u32> {
         self.sink.lane_key(event)
     }

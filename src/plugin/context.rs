@@ -2,11 +2,11 @@
 //! the answers that it owes.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use engine_plugin::host::Context;
-use engine_plugin::{Level, MetricKind, Outcome, Value, abi};
+use engine_plugin::{Error, Level, MetricKind, Outcome, Value, abi};
 use serde_json::Value as Json;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -27,6 +27,8 @@ pub(super) struct StageContext {
     metrics: StageMetrics,
     /// Who waits for the answer to a write or a flush.
     waiting: Mutex<HashMap<u64, Waiting>>,
+    /// The last instance that said in an answer that it cannot go on; they count from 1.
+    broken: AtomicU64,
     /// What is done when a source says that it has something.
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// How many numbers of fields were made for it.
@@ -49,6 +51,7 @@ impl StageContext {
             nested,
             metrics,
             waiting: Mutex::default(),
+            broken: AtomicU64::new(0),
             wake: OnceLock::new(),
             keys_made: AtomicUsize::new(0),
             has_warned_of_keys: AtomicBool::new(false),
@@ -57,17 +60,27 @@ impl StageContext {
         }
     }
 
-    /// Waits for the answer to this token. Where it is owed, the slot is taken until it comes, also
-    /// if nobody waits for it any more.
-    pub(super) fn wait_for(&self, token: u64, slot: Option<OwnedSemaphorePermit>) -> Answer<'_> {
+    /// Waits for the answer of this instance to this token. Where it is owed, the slot is taken until
+    /// it comes, also if nobody waits for it any more.
+    pub(super) fn wait_for(
+        self: &Arc<Self>,
+        instance: u64,
+        token: u64,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Answer {
         let (answer, receiver) = oneshot::channel();
-        self.waiting().insert(token, Waiting { answer, _slot: slot });
-        Answer { context: self, token, receiver, is_owed: false }
+        self.waiting().insert(token, Waiting { instance, answer, _slot: slot });
+        Answer { context: Arc::clone(self), token, receiver, is_owed: false }
     }
 
-    /// The instance is gone: nobody answers any more.
-    pub(super) fn give_up_waiting(&self) {
-        self.waiting().clear();
+    /// This instance is gone, and those before it: they answer no more.
+    pub(super) fn give_up_waiting(&self, instance: u64) {
+        self.waiting().retain(|_, waiting| waiting.instance > instance);
+    }
+
+    /// Whether this instance has said in an answer that it cannot go on.
+    pub(super) fn is_broken(&self, instance: u64) -> bool {
+        self.broken.load(Relaxed) >= instance
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
@@ -103,6 +116,8 @@ impl StageContext {
 
 /// Someone who waits for an answer.
 struct Waiting {
+    /// Which instance owes it.
+    instance: u64,
     answer: oneshot::Sender<Outcome>,
     _slot: Option<OwnedSemaphorePermit>,
 }
@@ -127,23 +142,27 @@ fn note_nested(value: &Json, pointer: &mut String, nested: &mut HashMap<String, 
 }
 
 /// An answer that an instance may owe.
-pub(super) struct Answer<'a> {
-    context: &'a StageContext,
+pub(super) struct Answer {
+    context: Arc<StageContext>,
     token: u64,
     receiver: oneshot::Receiver<Outcome>,
     is_owed: bool,
 }
 
-impl Answer<'_> {
-    /// The instance has promised the answer: this is it; none if it was destroyed before it gave
-    /// one.
-    pub(super) async fn given(mut self) -> Option<Outcome> {
+impl Answer {
+    /// The instance has promised it.
+    pub(super) fn owed(mut self) -> Self {
         self.is_owed = true;
+        self
+    }
+
+    /// What was answered; none if the instance was destroyed before it did.
+    pub(super) async fn given(mut self) -> Option<Outcome> {
         (&mut self.receiver).await.ok()
     }
 }
 
-impl Drop for Answer<'_> {
+impl Drop for Answer {
     fn drop(&mut self) {
         if !self.is_owed {
             self.context.waiting().remove(&self.token);
@@ -217,9 +236,14 @@ impl Context for StageContext {
     }
 
     fn complete(&self, token: u64, outcome: Outcome) -> bool {
-        let waiting = self.waiting().remove(&token);
+        let Some(waiting) = self.waiting().remove(&token) else { return false };
+        if matches!(outcome.error, Some(Error::Fatal(_))) {
+            // It is not called any more, whoever hears of this.
+            self.broken.fetch_max(waiting.instance, Relaxed);
+        }
         // An answer that took too long was waited for, too.
-        waiting.map(|waiting| _ = waiting.answer.send(outcome)).is_some()
+        let _ = waiting.answer.send(outcome);
+        true
     }
 
     fn wake(&self) {
@@ -242,14 +266,12 @@ const TARGET: &str = "engine::plugin";
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use serde_json::json;
     use tokio::sync::Semaphore;
 
-    fn context(settings: Json) -> StageContext {
-        StageContext::new("s", "p", settings, StageMetrics::default())
+    fn context(settings: Json) -> Arc<StageContext> {
+        Arc::new(StageContext::new("s", "p", settings, StageMetrics::default()))
     }
 
     #[test]
@@ -286,24 +308,36 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_heard_once_and_its_slot_is_taken_until_it_comes() {
         let context = context(json!({}));
-        let answer = context.wait_for(7, None);
+        let answer = context.wait_for(1, 7, None).owed();
         assert!(context.complete(7, Outcome::delivered()));
         assert!(!context.complete(7, Outcome::delivered()));
         assert_eq!(answer.given().await, Some(Outcome::delivered()));
-        drop(context.wait_for(8, None));
+        drop(context.wait_for(1, 8, None));
         assert!(!context.complete(8, Outcome::delivered()), "it was never promised");
 
         let slots = Arc::new(Semaphore::new(1));
         let slot = slots.clone().try_acquire_owned().unwrap();
-        let mut given = Box::pin(context.wait_for(9, Some(slot)).given());
+        let mut given = Box::pin(context.wait_for(1, 9, Some(slot)).owed().given());
         assert!(futures::poll!(&mut given).is_pending());
         drop(given);
         assert_eq!(slots.available_permits(), 0, "nobody waits, and the plugin still works on it");
         assert!(context.complete(9, Outcome::delivered()));
         assert_eq!(slots.available_permits(), 1);
+    }
 
-        let answer = context.wait_for(10, None);
-        context.give_up_waiting();
-        assert_eq!(answer.given().await, None);
+    #[tokio::test]
+    async fn what_becomes_of_an_instance_says_nothing_of_the_next() {
+        let context = context(json!({}));
+        let lost = [10, 11].map(|token| context.wait_for(1, token, None).owed());
+        let next = context.wait_for(2, 12, None).owed();
+        assert!(!context.is_broken(1));
+        assert!(context.complete(10, Outcome::refused(Error::fatal("broken"))));
+        assert!(context.is_broken(1) && !context.is_broken(2));
+        context.give_up_waiting(1);
+        let [heard, given_up] = lost;
+        assert_eq!(heard.given().await, Some(Outcome::refused(Error::fatal("broken"))));
+        assert_eq!(given_up.given().await, None);
+        assert!(context.complete(12, Outcome::delivered()));
+        assert_eq!(next.given().await, Some(Outcome::delivered()));
     }
 }

@@ -107,7 +107,7 @@ impl PluginCorrelator {
     fn fails(&mut self, failed: &Failed, out: &mut Output) -> Failure {
         if failed.fault.is_final() {
             out.broken = Some(self.working.maker.error(failed));
-            self.working.lose_if_final(failed.fault);
+            self.working.lose_if_final(failed);
         }
         self.working.maker.failure(failed)
     }
@@ -137,6 +137,11 @@ impl Correlator for PluginCorrelator {
     }
 
     fn observe(&mut self, event: &Event, out: &mut Output) -> Result<(), Failure> {
+        if let Some(error) = self.unsaved() {
+            let failure = Failure::new("plugin", error.0.as_str());
+            out.broken = Some(error);
+            return Err(failure);
+        }
         self.derived.begin(event.time);
         self.tick_floor = self.tick_floor.max(event.time);
         let mut seen = EventLoan::new(event, &mut self.texts);

@@ -34,7 +34,7 @@ impl Enricher for PluginEnricher {
             Ok(()) => loan.keep(|reason| self.working.maker.row_failure(reason)),
             Err(failed) => {
                 loan.take_back(&self.working.maker.failure(&failed));
-                self.working.lose_if_final(failed.fault);
+                self.working.lose_if_final(&failed);
             }
         }
     }

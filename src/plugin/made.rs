@@ -8,10 +8,13 @@ use std::time::Duration;
 use engine_plugin::host::{Descriptor, Failed, Fault, Instance, Stopper, Written};
 use serde_json::Value as Json;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::context::StageContext;
+use super::context::{Answer, StageContext};
+use super::loan::BatchLoan;
 use super::watchdog::watch_over;
-use crate::monitor::StageMetrics;
+use crate::event::Batch;
+use crate::monitor::{MetricKind, StageMetrics};
 use crate::stage::{Failure, StageError};
 
 /// How long an instance may take to end. Past that its thread is left behind.
@@ -131,22 +134,51 @@ pub(super) struct Working {
     pub(super) maker: Maker,
     /// None once it is lost or ended.
     instance: Option<Instance>,
+    /// Which one it is, or was; they count from 1.
+    number: u64,
+    /// Why the last one was lost.
+    lost_for: String,
 }
 
 impl Working {
     pub(super) fn new(maker: Maker) -> Result<Self, Failed> {
         let instance = Some(maker.create()?);
-        Ok(Self { maker, instance })
+        Ok(Self { maker, instance, number: 1, lost_for: String::new() })
     }
 
     /// The instance, or the next one: made and started where the one before was lost. May wait.
     pub(super) fn instance(&mut self) -> Result<&mut Instance, Failed> {
+        self.lose_if_broken();
         if self.instance.is_none() {
             self.instance = Some(waiting(|| self.maker.create_and_start())?);
+            self.number += 1;
+            self.tell_of_remaking();
         }
-        self.instance
-            .as_mut()
-            .ok_or_else(|| Failed { fault: Fault::Fatal, reason: "it is gone".to_owned() })
+        self.instance.as_mut().ok_or_else(gone)
+    }
+
+    /// Counts it, and says it the first time, the second, the fourth and so on: often enough for
+    /// someone who looks, and no flood.
+    fn tell_of_remaking(&self) {
+        let Maker { stage, descriptor, metrics, .. } = &self.maker;
+        let times = self.number - 1;
+        if let Ok(counter) = metrics.add(MetricKind::Counter, "remade_instances", "instances") {
+            metrics.record(counter, 1.0);
+        }
+        if times.is_power_of_two() {
+            tracing::warn!(
+                stage,
+                times,
+                "the plugin `{}` was made anew: {}",
+                descriptor.name,
+                self.lost_for
+            );
+        }
+    }
+
+    /// Whether a call would find an instance that can go on.
+    pub(super) fn is_ready(&self) -> bool {
+        self.instance.is_some() && !self.maker.context.is_broken(self.number)
     }
 
     /// The instance, if it is there.
@@ -160,21 +192,49 @@ impl Working {
         started.map_err(|failed| self.maker.error(&failed))
     }
 
-    /// Destroys the instance if it cannot go on after this.
-    pub(super) fn lose_if_final(&mut self, fault: Fault) {
-        if fault.is_final()
-            && let Some(instance) = self.instance.take()
-        {
-            self.maker.context.give_up_waiting();
-            // What hangs was told to the log.
-            let _ = waiting(|| self.maker.end(instance));
+    /// Destroys the instance if it cannot go on after this, which came of its last call.
+    pub(super) fn lose_if_final(&mut self, failed: &Failed) {
+        if failed.fault.is_final() && self.instance.is_some() {
+            self.lose(&failed.reason);
         }
     }
 
-    /// The last call of a sink whose run went well.
-    pub(super) fn flush(&mut self, token: u64) -> Result<Written, StageError> {
-        let Some(instance) = &mut self.instance else { return Ok(Written::Done) };
-        instance.flush(token).map_err(|failed| self.maker.error(&failed))
+    /// Destroys the instance if it has said in an answer that it cannot go on. Where another one has
+    /// taken its place meanwhile, that goes on.
+    pub(super) fn lose_if_broken(&mut self) {
+        if self.instance.is_some() && !self.is_ready() {
+            self.lose("it said that it cannot go on");
+        }
+    }
+
+    fn lose(&mut self, reason: &str) {
+        reason.clone_into(&mut self.lost_for);
+        // What hangs was told to the log.
+        let _ = waiting(|| self.end());
+    }
+
+    /// A sink's write. What it owes is waited for without holding this. An instance that is lost by
+    /// it is still there: destroying it may wait.
+    pub(super) fn write(
+        &mut self,
+        batch: &Batch,
+        token: u64,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Answer>, Failed> {
+        self.instance()?;
+        let answer = self.maker.context.wait_for(self.number, token, slot);
+        let instance = self.instance.as_mut().ok_or_else(gone)?;
+        let written = instance.write(&mut BatchLoan::new(batch), token)?;
+        Ok((written == Written::Pending).then(|| answer.owed()))
+    }
+
+    /// The last call of a sink whose run went well, and the answer that it owes.
+    pub(super) fn flush(&mut self, token: u64) -> Result<Option<Answer>, StageError> {
+        self.lose_if_broken();
+        let Some(instance) = &mut self.instance else { return Ok(None) };
+        let answer = self.maker.context.wait_for(self.number, token, None);
+        let flushed = instance.flush(token).map_err(|failed| self.maker.error(&failed))?;
+        Ok((flushed == Written::Pending).then(|| answer.owed()))
     }
 
     /// All went well: the last calls of an instance that answers at once.
@@ -192,10 +252,16 @@ impl Working {
         flushed.and(ended)
     }
 
-    /// Ends the instance.
+    /// Ends the instance. What it answers while it ends is heard, and nothing after.
     pub(super) fn end(&mut self) -> Result<(), StageError> {
-        self.instance.take().map_or(Ok(()), |instance| self.maker.end(instance))
+        let ended = self.instance.take().map_or(Ok(()), |instance| self.maker.end(instance));
+        self.maker.context.give_up_waiting(self.number);
+        ended
     }
+}
+
+fn gone() -> Failed {
+    Failed { fault: Fault::Fatal, reason: "it is gone".to_owned() }
 }
 
 /// Does what may wait in the middle of a stage's work. Where the thread is one of several workers,

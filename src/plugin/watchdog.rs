@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use engine_plugin::host::Calls;
 
+use crate::clock::Stopwatch;
 use crate::monitor::{MetricKind, StageMetrics};
 
 /// How often it looks.
@@ -42,19 +43,41 @@ pub(super) fn watch_over(stage: &str, plugin: &str, calls: &Arc<Calls>, metrics:
 }
 
 fn watch(newcomers: &Receiver<Watched>) {
-    let mut watched: Vec<Watched> = Vec::new();
-    loop {
-        // With nobody to watch, it waits for the first.
-        let newcomer = if watched.is_empty() {
-            newcomers.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            newcomers.recv_timeout(LOOK_EVERY)
+    // With nobody to watch, it waits for the first.
+    while let Ok(first) = newcomers.recv() {
+        let mut watch = Watch { watched: vec![first], looked: Stopwatch::start() };
+        while watch.goes_on(newcomers, LOOK_EVERY) {}
+    }
+}
+
+/// All instances that are watched.
+struct Watch {
+    watched: Vec<Watched>,
+    /// Since the last look.
+    looked: Stopwatch,
+}
+
+impl Watch {
+    /// Takes a newcomer, or looks if it is time: however many come, they do not put that off. Says
+    /// whether there is still one to watch.
+    fn goes_on(&mut self, newcomers: &Receiver<Watched>, every: Duration) -> bool {
+        let newcomer = match every.saturating_sub(self.looked.elapsed()) {
+            Duration::ZERO => Err(RecvTimeoutError::Timeout),
+            left => newcomers.recv_timeout(left),
         };
         match newcomer {
-            Ok(newcomer) => watched.push(newcomer),
-            Err(RecvTimeoutError::Timeout) => watched.retain_mut(Watched::look),
-            Err(RecvTimeoutError::Disconnected) => return,
+            Ok(newcomer) => {
+                // Those that are gone make room: what is remade often would pile up otherwise.
+                self.watched.retain(Watched::is_there);
+                self.watched.push(newcomer);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.looked = Stopwatch::start();
+                self.watched.retain_mut(Watched::look);
+            }
+            Err(RecvTimeoutError::Disconnected) => return false,
         }
+        !self.watched.is_empty()
     }
 }
 
@@ -69,7 +92,11 @@ impl Watched {
         }
     }
 
-    /// Whether it is still there.
+    fn is_there(&self) -> bool {
+        self.calls.strong_count() > 0
+    }
+
+    /// Looks, and says whether it is still there.
     fn look(&mut self) -> bool {
         let Some(calls) = self.calls.upgrade() else { return false };
         let Some((number, name)) = calls.current() else {
@@ -162,5 +189,29 @@ mod tests {
         assert!(watched.look() && watched.seen.is_none());
         drop(instance);
         assert!(!watched.look(), "what is gone is watched no more");
+    }
+
+    fn watched(calls: &Arc<Calls>) -> Watched {
+        Watched::new("tested", "remade", calls, &StageMetrics::default())
+    }
+
+    #[test]
+    fn newcomers_neither_put_off_a_look_nor_pile_up_when_they_are_gone() {
+        let (sender, newcomers) = channel();
+        let calls = Arc::new(Calls::default());
+        let mut watch = Watch { watched: vec![watched(&calls)], looked: Stopwatch::start() };
+        sender.send(watched(&Arc::default())).unwrap();
+        watch.watched[0].seen = Some((1, 3));
+        assert!(watch.goes_on(&newcomers, Duration::ZERO));
+        assert_eq!(watch.watched[0].seen, None, "it looked");
+        assert_eq!(watch.watched.len(), 1, "the newcomer is not taken before it");
+
+        for _ in 0..10 {
+            sender.send(watched(&Arc::default())).unwrap();
+            assert!(watch.goes_on(&newcomers, Duration::from_secs(3600)));
+            assert!(watch.watched.len() <= 2);
+        }
+        drop(calls);
+        assert!(!watch.goes_on(&newcomers, Duration::ZERO), "all are gone");
     }
 }
