@@ -110,7 +110,7 @@ impl StageMetrics {
     /// Takes a lock: callers keep the number.
     ///
     /// # Errors
-    /// The name is not one ([a-z][a-z0-9_]*, 64 bytes), the unit is too long (32 bytes) or holds
+    /// The name is not one (`[a-z][a-z0-9_]*`, 64 bytes), the unit is too long (32 bytes) or holds
     /// control characters, the metric is of another kind or unit already, or there are
     /// [`METRICS_MAX`] others.
     pub fn add(&self, kind: MetricKind, name: &str, unit: &str) -> Result<u32, MetricError> {
