@@ -208,7 +208,7 @@ mod tests {
 
         for _ in 0..10 {
             sender.send(watched(&Arc::default())).unwrap();
-            assert!(watch.goes_on(&newcomers, Duration::from_secs(3600)));
+            assert!(watch.goes_on(&newcomers, Duration::from_hours(1)));
             assert!(watch.watched.len() <= 2);
         }
         drop(calls);
