@@ -63,14 +63,12 @@ impl PluginSink {
                 let written = working.write(&batch, token, slot);
                 written.inspect_err(|failed| working.lose_if_final(failed))
             };
-            return where_it_may_wait(working, write).await.1;
+            return where_it_may_wait(working, write).await;
         }
-        if !working.is_ready() {
+        while !working.is_ready() {
             // Making the next one may wait.
-            let made = |working: &mut Working| working.instance().map(drop);
-            let (back, made) = where_it_may_wait(working, made).await;
-            working = back;
-            made?;
+            where_it_may_wait(working, |working| working.instance().map(drop)).await?;
+            working = self.own().await;
         }
         let written = working.write(batch, token, slot);
         if let Err(failed) = &written
@@ -113,7 +111,7 @@ impl PluginSink {
     async fn flush(&self) -> Result<(), StageError> {
         let token = self.tokens.fetch_add(1, Relaxed);
         let flush = move |working: &mut Working| working.flush(token);
-        let Some(answer) = where_it_may_wait(self.own().await, flush).await.1? else {
+        let Some(answer) = where_it_may_wait(self.own().await, flush).await? else {
             return Ok(());
         };
         let why = match tokio::time::timeout(END_TIMEOUT, answer.given()).await {
@@ -169,18 +167,15 @@ impl PluginSink {
     }
 }
 
-/// Does something with the instance where it may wait, and gives it back. Should nobody wait for
-/// that any more, the instance is asked to stop, and nobody else has it until it does.
+/// Does something with the instance where it may wait; then others may have it, also if whoever
+/// waits for that does not look. Should nobody wait any more, the instance is asked to stop, and
+/// nobody else has it until it does.
 async fn where_it_may_wait<R: Send + 'static>(
     mut working: OwnedMutexGuard<Working>,
     work: impl FnOnce(&mut Working) -> R + Send + 'static,
-) -> (OwnedMutexGuard<Working>, R) {
+) -> R {
     let mut stop = StopUnlessDone(working.current().map(Instance::stopper));
-    let done = tokio::task::spawn_blocking(move || {
-        let done = work(&mut working);
-        (working, done)
-    });
-    let done = done.await;
+    let done = tokio::task::spawn_blocking(move || work(&mut working)).await;
     stop.0 = None;
     match done.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(done) => done,
@@ -204,7 +199,7 @@ impl Drop for StopUnlessDone {
 #[async_trait]
 impl Sink for PluginSink {
     async fn open(&self) -> Result<(), StageError> {
-        where_it_may_wait(self.own().await, Working::start).await.1
+        where_it_may_wait(self.own().await, Working::start).await
     }
 
     async fn write(&self, batch: &Batch) -> Outcome {
@@ -226,7 +221,7 @@ impl Sink for PluginSink {
     }
 
     async fn abandon(&self) -> Result<(), StageError> {
-        where_it_may_wait(self.own().await, Working::end).await.1
+        where_it_may_wait(self.own().await, Working::end).await
     }
 
     fn wants_batches(&self) -> bool {
