@@ -1,15 +1,15 @@
 //! Calls that never return: the run is told to stop, leaves the thread behind, and has failed.
 
 use super::{Trial, faults};
+use crate::harness::Ended;
 
 /// Starts it, waits until the call is under way, and interrupts it.
-fn interrupted(trial: &Trial) -> super::Outcome {
+fn interrupted(trial: &Trial) -> Ended {
     let (running, stdout) = trial.test().start();
     running.wait_for("hangs now");
     running.signal("INT");
     drop(stdout);
-    let ended = running.end(String::new()).exits(1);
-    super::Outcome::of(trial, ended)
+    running.end(String::new())
 }
 
 #[test]
@@ -19,7 +19,6 @@ fn a_call_that_hangs_is_left_behind_when_the_run_is_stopped() {
         ("c_enricher", "process", "enricher `probe`: it did not come back from a call"),
         ("c_correlator", "correlate", "correlator `probe`: it did not come back from a call"),
         ("c_source", "poll", "what is left is given up"),
-        ("c_sink", "start", "it did not open in the time of the run sink=\"probe\""),
         ("c_sink", "flush", "what is left is given up"),
     ] {
         for is_blocking in [false, true] {
@@ -27,12 +26,23 @@ fn a_call_that_hangs_is_left_behind_when_the_run_is_stopped() {
                 let with = format!("{{ fault: hangs, at: {at} }}");
                 let mut trial = Trial::new(faults(is_blocking), plugin, &with);
                 trial.arguments.extend(["--drain-timeout", "100ms"]);
-                interrupted(&trial).says(says);
+                interrupted(&trial).exits(1).says(says);
             }));
         }
     }
     for thread in threads {
         thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_sink_that_does_not_open_is_told_when_the_run_is_stopped() {
+    let with = "{ fault: hangs, at: start }";
+    for is_blocking in [false, true] {
+        let mut trial = Trial::new(faults(is_blocking), "c_sink", with);
+        trial.arguments.extend(["--drain-timeout", "100ms"]);
+        // Whether the run has failed depends on whether there was anything for it yet.
+        interrupted(&trial).says("it did not open in the time of the run sink=\"probe\"");
     }
 }
 
@@ -45,7 +55,7 @@ fn a_write_that_hangs_is_told_with_its_stage() {
     ] {
         let mut trial = Trial::new(faults(is_blocking), "c_sink", with);
         trial.arguments.extend(["--drain-timeout", "100ms"]);
-        interrupted(&trial).says(says);
+        interrupted(&trial).exits(1).says(says);
     }
 }
 
