@@ -133,7 +133,7 @@ fn read(path: &PathBuf) -> Result<HashMap<String, String>, Error> {
     if tiers.len() > CUSTOMERS_MAX {
         problems.push(format!("{shown}: more than {CUSTOMERS_MAX} customers"));
     }
-    if problems.is_empty() { Ok(tiers) } else { Err(Error::Config(problems.join("\n"))) }
+    if problems.is_empty() { Ok(tiers) } else { Err(Error::Config(problems.join("; "))) }
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
         let list = "customer_id,tier\n1,gold\n,gold\n2,\n1,silver\n";
         let failed = with_list(list, json!({})).err().unwrap();
         assert_eq!(failed.fault, Fault::Config);
-        let lines: Vec<_> = failed.reason.lines().collect();
+        let lines: Vec<_> = failed.reason.split("; ").collect();
         assert_eq!(lines.len(), 3, "{failed}");
         assert!(lines[0].ends_with("customers.csv:3: `customer_id` is empty"), "{failed}");
         assert!(lines[1].ends_with("customers.csv:4: `tier` is empty"), "{failed}");
