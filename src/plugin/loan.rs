@@ -1,6 +1,9 @@
 //! Events as plugins see them, for the length of a call. Fields are found where they stand; what has
 //! to be written out first, such as an id, lives in an arena until the call is over.
 
+mod new_events;
+mod rows;
+
 use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -12,9 +15,11 @@ use engine_plugin::{Value as Seen, abi};
 
 use super::keys;
 use crate::event::{
-    Batch, Event, FieldPath, JsonReader, JsonWriter, Key, Look, Text, Timestamp, Undo, Value,
+    Batch, Event, FieldPath, JsonReader, JsonWriter, Look, Text, Timestamp, Undo, Value,
 };
-use crate::stage::{Failure, Rows, Verdict};
+
+pub(super) use new_events::NewEvents;
+pub(super) use rows::{Room, RowsLoan};
 
 /// A field as a plugin sees it; [`Seen::Absent`] where there is no such number.
 #[inline]
@@ -125,182 +130,6 @@ fn failed(reason: &str) -> String {
     if reason.is_empty() { "it gives no reason" } else { reason }.to_owned()
 }
 
-/// What a loan needs room for, kept from call to call.
-#[derive(Default)]
-pub(super) struct Room {
-    texts: Bump,
-    json: JsonReader,
-    changes: Changes,
-    /// What becomes of rows, by row: they failed for a reason, or are dropped on purpose.
-    verdicts: Vec<(usize, Option<String>)>,
-}
-
-impl Room {
-    fn clear(&mut self) {
-        self.texts.reset();
-        self.changes.clear();
-        self.verdicts.clear();
-    }
-}
-
-/// What takes the changes of a call back. Each leaves a few bytes in the order that they were made,
-/// and what was there before beside that, where there was something: a new field has nothing.
-#[derive(Default)]
-struct Changes {
-    /// Rows, and what was changed of them, latest last.
-    made: Vec<(u32, Change)>,
-    /// Values that fields of payloads had.
-    values: Vec<(Key, Value)>,
-    /// Whatever else was there.
-    others: Vec<Undo>,
-}
-
-/// What was changed.
-#[derive(Clone, Copy)]
-enum Change {
-    /// A field was added at the end of the payload.
-    Added,
-    /// A field of the payload had another value.
-    Value,
-    /// Something deeper in the payload, or in the envelope, or a field was taken out.
-    Other,
-}
-
-impl Changes {
-    fn clear(&mut self) {
-        self.made.clear();
-        self.values.clear();
-        self.others.clear();
-    }
-
-    /// The place of a field right in the payload, to be set: null is there now.
-    #[inline]
-    fn place<'a>(&mut self, row: usize, event: &'a mut Event, name: Key) -> &'a mut Value {
-        let (place, is_new) = event.payload.place_for(name);
-        if is_new {
-            self.made.push((row as u32, Change::Added));
-        } else {
-            self.values.push((name, std::mem::take(place)));
-            self.made.push((row as u32, Change::Value));
-        }
-        place
-    }
-
-    fn note(&mut self, row: usize, undo: Option<Undo>) {
-        if let Some(undo) = undo {
-            self.others.push(undo);
-            self.made.push((row as u32, Change::Other));
-        }
-    }
-
-    /// Takes all of it back, the latest first.
-    fn take_back(&mut self, rows: &mut Rows<'_>) {
-        while let Some((row, change)) = self.made.pop() {
-            let event = rows.get_mut(row as usize);
-            match change {
-                Change::Added => event.payload.pop(),
-                Change::Value => {
-                    if let Some((name, before)) = self.values.pop() {
-                        event.payload.set(name, before);
-                    }
-                }
-                Change::Other => {
-                    if let Some(undo) = self.others.pop() {
-                        undo.undo(event);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The rows of an enricher.
-pub(super) struct RowsLoan<'a, 'b> {
-    rows: &'a mut Rows<'b>,
-    room: &'a mut Room,
-}
-
-impl<'a, 'b> RowsLoan<'a, 'b> {
-    pub(super) fn new(rows: &'a mut Rows<'b>, room: &'a mut Room) -> Self {
-        room.clear();
-        Self { rows, room }
-    }
-
-    /// The call went well: what it changed stays, and what it judged is done. `failure` is what a
-    /// reason becomes.
-    pub(super) fn keep(self, failure: impl Fn(&str) -> Failure) {
-        let verdicts = &mut self.room.verdicts;
-        // Of several verdicts about one row, the last counts.
-        verdicts.sort_by_key(|(row, _)| *row);
-        let mut verdicts = verdicts.drain(..).peekable();
-        while let Some((row, verdict)) = verdicts.next() {
-            if verdicts.peek().is_none_or(|(next, _)| *next != row) {
-                let failed = |reason: String| Verdict::Fail(failure(&reason));
-                self.rows.judge(row, verdict.map_or(Verdict::Drop, failed));
-            }
-        }
-    }
-
-    /// The call failed: what it changed is taken back, and its rows become dead letters.
-    pub(super) fn take_back(self, failure: &Failure) {
-        self.room.changes.take_back(self.rows);
-        for row in 0..self.rows.len() {
-            self.rows.judge(row, Verdict::Fail(failure.clone()));
-        }
-    }
-
-    fn row(&self, row: usize) -> Option<&Event> {
-        (row < self.rows.len()).then(|| self.rows.get(row))
-    }
-
-    fn judge(&mut self, row: usize, verdict: Option<String>) -> Result<(), BadArgument> {
-        self.row(row).ok_or(BadArgument)?;
-        self.room.verdicts.push((row, verdict));
-        Ok(())
-    }
-}
-
-impl Lent for RowsLoan<'_, '_> {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn get(&self, row: usize, key: abi::Key) -> Seen<'_> {
-        self.row(row).map_or(Seen::Absent, |event| seen(event, key, &self.room.texts))
-    }
-
-    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
-        write(self.row(row), to)
-    }
-
-    fn set(&mut self, row: usize, key: abi::Key, value: Seen<'_>) -> Result<(), BadArgument> {
-        if row >= self.rows.len() {
-            return Err(BadArgument);
-        }
-        let field = keys::field(key).ok_or(BadArgument)?;
-        let (event, room) = (self.rows.get_mut(row), &mut *self.room);
-        if let Some(name) = field.name.filter(|_| is_plain(value)) {
-            fill(room.changes.place(row, event, name), value);
-        } else {
-            let undo = set(event, &field.path, value, &mut room.json)?;
-            room.changes.note(row, undo);
-        }
-        Ok(())
-    }
-
-    fn drop_row(&mut self, row: usize) -> Result<(), BadArgument> {
-        self.judge(row, None)
-    }
-
-    fn fail_row(&mut self, row: usize, reason: &str) -> Result<(), BadArgument> {
-        self.judge(row, Some(failed(reason)))
-    }
-
-    fn event(&self, row: usize) -> Option<&dyn Any> {
-        self.row(row).map(|event| event as &dyn Any)
-    }
-}
-
 /// One event that a correlator sees.
 pub(super) struct EventLoan<'a> {
     event: &'a Event,
@@ -349,125 +178,6 @@ impl Lent for EventLoan<'_> {
 
     fn event(&self, row: usize) -> Option<&dyn Any> {
         self.row(row).map(|event| event as &dyn Any)
-    }
-}
-
-/// Where a source or a correlator puts new events.
-pub(super) struct NewEvents {
-    events: Vec<Event>,
-    /// The time of an event that says none.
-    now: Timestamp,
-    /// Whether it is a source that gives them: it may do so as JSON, and knows what is to come.
-    is_source: bool,
-    /// How many there may be.
-    most: usize,
-    watermark: Option<Timestamp>,
-    untyped: Key,
-    texts: Bump,
-    json: JsonReader,
-}
-
-/// The type of an event until it is set.
-const UNTYPED: &str = "untyped";
-
-impl NewEvents {
-    /// None if there are so many names already that there is none for an event without a type.
-    pub(super) fn new(is_source: bool, most: usize) -> Option<Self> {
-        Some(Self {
-            events: Vec::new(),
-            now: Timestamp::MIN,
-            is_source,
-            most,
-            watermark: None,
-            untyped: Key::intern(UNTYPED).ok()?,
-            texts: Bump::new(),
-            json: JsonReader::new(),
-        })
-    }
-
-    /// Is empty again; events without a time of their own have this one.
-    pub(super) fn begin(&mut self, now: Timestamp) {
-        self.events.clear();
-        self.texts.reset();
-        (self.now, self.watermark) = (now, None);
-    }
-
-    /// What the source said about what is still to come.
-    pub(super) fn watermark(&self) -> Option<Timestamp> {
-        self.watermark
-    }
-
-    /// Whether anything was put in, or said about what is to come.
-    pub(super) fn has_something(&self) -> bool {
-        !self.events.is_empty() || self.watermark.is_some()
-    }
-
-    /// What was put in; ids are for the taker to give where they are empty. One without a type is
-    /// told by the error, and then none of them counts.
-    pub(super) fn take(&mut self) -> Result<Vec<Event>, String> {
-        let events = std::mem::take(&mut self.events);
-        match events.iter().position(|event| event.event_type == self.untyped) {
-            Some(row) => Err(format!("the event in row {row} has no `event_type`")),
-            None => Ok(events),
-        }
-    }
-}
-
-impl Lent for NewEvents {
-    fn len(&self) -> usize {
-        self.events.len()
-    }
-
-    fn get(&self, row: usize, key: abi::Key) -> Seen<'_> {
-        self.events.get(row).map_or(Seen::Absent, |event| seen(event, key, &self.texts))
-    }
-
-    fn write_json(&self, row: usize, to: &mut Vec<u8>) -> Result<(), BadArgument> {
-        write(self.events.get(row), to)
-    }
-
-    fn set(&mut self, row: usize, key: abi::Key, value: Seen<'_>) -> Result<(), BadArgument> {
-        let event = self.events.get_mut(row).ok_or(BadArgument)?;
-        let field = keys::field(key).ok_or(BadArgument)?;
-        match field.name.filter(|_| is_plain(value)) {
-            Some(name) => {
-                let (place, _) = event.payload.place_for(name);
-                *place = Value::Null;
-                fill(place, value);
-                Ok(())
-            }
-            None => set(event, &field.path, value, &mut self.json).map(drop),
-        }
-    }
-
-    fn push_row(&mut self, parent: Option<&dyn Any>) -> Option<usize> {
-        if self.events.len() >= self.most {
-            return None;
-        }
-        let no_id = Text::from_static("");
-        let event = match parent {
-            Some(parent) => Event::caused_by(parent.downcast_ref()?, self.untyped, no_id),
-            None => Event::new(self.untyped, no_id, self.now),
-        };
-        self.events.push(event);
-        Some(self.events.len() - 1)
-    }
-
-    fn push_json(&mut self, json: &str) -> Result<(), BadArgument> {
-        if !self.is_source || self.events.len() >= self.most {
-            return Err(BadArgument);
-        }
-        let event = self.json.event(json.as_bytes()).map_err(|_| BadArgument)?;
-        self.events.push(event);
-        Ok(())
-    }
-
-    fn watermark(&mut self, ms: i64) -> Result<(), BadArgument> {
-        if !self.is_source {
-            return Err(BadArgument);
-        }
-        self.watermark = self.watermark.max(Some(Timestamp::from_millis(ms)));
-        Ok(())
     }
 }
 
