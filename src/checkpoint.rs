@@ -8,4 +8,4 @@ mod coordinator;
 mod snapshot;
 
 pub use coordinator::{Checkpoints, StageCheckpoint};
-pub use snapshot::{Snapshot, SnapshotFile, SnapshotLock, StageSnapshot};
+pub use snapshot::{Snapshot, SnapshotFile, StageSnapshot};

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile, SnapshotLock};
+use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile};
 use crate::clock::{Clock, Speed};
 use crate::component::Component;
 use crate::control::Control;
 use crate::dead_letter::DeadLetters;
+use crate::file_lock::FileLock;
 use crate::graph::{Graph, Surroundings, Tap, Taps};
 use crate::monitor::{Health, Statistics};
 use crate::plan::{Plan, PlannedStage};
@@ -161,7 +162,7 @@ impl Engine {
     }
 
     /// Keeps other engines from the state, before it is looked at.
-    fn lock_state(&self) -> Result<Option<SnapshotLock>, Problems> {
+    fn lock_state(&self) -> Result<Option<FileLock>, Problems> {
         let settings = self.plan.spec.state.as_ref();
         let lock = settings.map(|settings| SnapshotFile::new(&settings.path).lock());
         lock.transpose().map_err(|error| self.state_problem(error))
@@ -190,7 +191,7 @@ impl Engine {
 
     fn checkpoints(
         &self,
-        lock: Option<SnapshotLock>,
+        lock: Option<FileLock>,
         before: Option<Snapshot>,
         clock: Clock,
     ) -> Result<Checkpoints, Problems> {

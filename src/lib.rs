@@ -5,6 +5,7 @@ pub mod event;
 pub mod clock;
 pub mod control;
 pub mod failure;
+pub mod file_lock;
 pub mod kind;
 pub mod problem;
 pub mod retail;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::snapshot::{Snapshot, SnapshotFile, SnapshotLock, StageSnapshot};
+use super::snapshot::{Snapshot, SnapshotFile, StageSnapshot};
 use crate::dead_letter::DeadLetters;
 use crate::event::{Ledger, Timestamp};
+use crate::file_lock::FileLock;
 use crate::state::State;
 
 /// The checkpoints of a run; copies act on the same ones.
@@ -26,7 +27,7 @@ struct Shared {
     wanted: watch::Sender<u64>,
     stages: Mutex<BTreeMap<String, Entry>>,
     /// Held for as long as this run may write the snapshot.
-    _lock: SnapshotLock,
+    _lock: FileLock,
     /// Dead letters that have to be on the disk before a snapshot that lies behind them is.
     letters: Mutex<Vec<DeadLetters>>,
     /// Wakes the coordinator when a stage noted something.
@@ -76,7 +77,7 @@ impl Checkpoints {
     /// The lock is one of the file's, taken before `before` was read from it.
     pub fn new(
         file: SnapshotFile,
-        lock: SnapshotLock,
+        lock: FileLock,
         interval: Duration,
         mut before: Snapshot,
     ) -> Result<Self, String> {

@@ -1,13 +1,14 @@
 //! The snapshot's file: whole or the one before, never half.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Timestamp;
+use crate::file_lock::FileLock;
 use crate::state::State;
 
 /// The version of the format; another one is refused.
@@ -70,12 +71,6 @@ impl Snapshot {
         let (format, leg, time, ended) = (FORMAT, start, start, false);
         Self { format, checkpoint: 0, start, leg, time, starts: 0, ended, identity, stages }
     }
-}
-
-/// Keeps other engines away.
-#[derive(Debug)]
-pub struct SnapshotLock {
-    _file: File,
 }
 
 /// Where the snapshot is kept.
@@ -144,7 +139,7 @@ impl SnapshotFile {
 
     /// Keeps other engines from the snapshot for as long as the lock is held; it goes with the
     /// process, however that ends.
-    pub fn lock(&self) -> Result<SnapshotLock, String> {
+    pub fn lock(&self) -> Result<FileLock, String> {
         let path = self.0.with_added_extension("lock");
         let open = || -> io::Result<File> {
             if let Some(folder) = path.parent() {
@@ -153,15 +148,13 @@ impl SnapshotFile {
             File::options().create(true).append(true).open(&path)
         };
         let failed = |error: io::Error| format!("cannot lock `{}`: {error}", path.display());
-        let file = open().map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(SnapshotLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(format!(
+        let lock = open().and_then(FileLock::try_new).map_err(failed)?;
+        lock.ok_or_else(|| {
+            format!(
                 "another engine uses the state `{}`: each run needs one of its own",
                 self.0.display()
-            )),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
-        }
+            )
+        })
     }
 
     /// Takes the snapshot away, so that the next run begins at the beginning.

@@ -5,7 +5,7 @@
 //! path names, since a rewrite puts another in its place.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::filter::Filter;
 use super::letter::{Entry, Letters};
+use crate::file_lock::FileLock;
 
 /// How often, and how far apart, a command asks for a file that another process holds.
 const TRIES: u32 = 20;
@@ -67,32 +68,24 @@ pub fn purge(path: &Path, filter: &Filter) -> Result<usize, QueueError> {
 }
 
 /// Locks a file for a change; not for long if another process has it.
-pub(super) fn lock_briefly(path: &Path) -> Result<File, QueueError> {
+pub(super) fn lock_briefly(path: &Path) -> Result<FileLock, QueueError> {
     for attempt in 0..TRIES {
         if attempt > 0 {
             std::thread::sleep(TRY_INTERVAL);
         }
         let file = OpenOptions::new().read(true).append(true).open(path);
         let file = file.map_err(|error| QueueError::io("open", path, &error))?;
-        if try_lock(&file).map_err(|error| QueueError::io("lock", path, &error))?
-            && is_at(&file, path).map_err(|error| QueueError::io("read", path, &error))?
+        let lock = FileLock::try_new_where_supported(file);
+        if let Some(lock) = lock.map_err(|error| QueueError::io("lock", path, &error))?
+            && is_at(&lock, path).map_err(|error| QueueError::io("read", path, &error))?
         {
-            return Ok(file);
+            return Ok(lock);
         }
     }
     Err(QueueError::InUse(path.to_owned()))
 }
 
-/// Whether the lock was to be had. A file system without locks has one user.
-pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => without_locks(Err(error)).map(|()| true),
-    }
-}
-
-/// Waits for the lock; it is held for single changes only.
+/// Waits for the lock; it is held for single changes only. A file system without locks has one user.
 pub(super) fn lock(file: &File) -> io::Result<()> {
     without_locks(file.lock())
 }

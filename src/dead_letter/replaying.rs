@@ -10,10 +10,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::file::{
-    QueueError, beside, count_lines, entries, is_at, lock_briefly, rewrite, sync_folder, try_lock,
+    QueueError, beside, count_lines, entries, is_at, lock_briefly, rewrite, sync_folder,
 };
 use super::letter::{Entry, Letter};
 use crate::event::Timestamp;
+use crate::file_lock::FileLock;
 
 /// The letters of a queue that are being replayed. Dropped, they stay aside.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Replaying {
     queue: PathBuf,
     aside: PathBuf,
     /// Locked as long as the replay lasts.
-    file: File,
+    file: FileLock,
     letters: Vec<Letter>,
 }
 
@@ -68,7 +69,7 @@ impl Replaying {
                 self.letters.push(letter);
             }
         }
-        self.file.write_all(&texts)?;
+        (&*self.file).write_all(&texts)?;
         self.file.sync_all()?;
         sync_folder(&self.aside)?;
         if lines.is_empty() {
@@ -150,21 +151,21 @@ fn identity(letter: &Letter) -> (String, String, Timestamp) {
 }
 
 /// Opens and locks the file of a replay, as long as it lasts.
-fn hold(aside: &Path) -> Result<File, QueueError> {
-    let open = || -> io::Result<Option<File>> {
+fn hold(aside: &Path) -> Result<FileLock, QueueError> {
+    let open = || -> io::Result<Option<FileLock>> {
         loop {
             let file = OpenOptions::new().read(true).append(true).create(true).open(aside)?;
-            if !try_lock(&file)? {
+            let Some(lock) = FileLock::try_new_where_supported(file)? else {
                 return Ok(None);
-            }
+            };
             // Another replay may have ended in between, and taken its file away.
-            if is_at(&file, aside)? {
-                return Ok(Some(file));
+            if is_at(&lock, aside)? {
+                return Ok(Some(lock));
             }
         }
     };
     match open() {
-        Ok(Some(file)) => Ok(file),
+        Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(QueueError::InUse(aside.to_owned())),
         Err(error) => Err(QueueError::io("open", aside, &error)),
     }

@@ -35,6 +35,8 @@ use cursor::CursorFile;
 use recover::Segment;
 use writer::SegmentWriter;
 
+use crate::file_lock::FileLock;
+
 /// How much a queue may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -104,7 +106,7 @@ pub struct DiskQueue {
     is_folder_new: bool,
     has_sync_failed: bool,
     /// Held until the queue is dropped.
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl DiskQueue {

@@ -1,11 +1,12 @@
 //! The folder of a queue: made, held against others, and its files named.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::{DiskError, DiskErrorReason};
 use super::format::SEQUENCE_MAX;
+use crate::file_lock::FileLock;
 
 const LOCK_NAME: &str = "lock";
 const SEGMENT_ENDING: &str = ".segment";
@@ -25,25 +26,20 @@ pub(super) fn open(path: &Path) -> Result<File, DiskError> {
     options.open(path).map_err(DiskError::io(path, "open"))
 }
 
-/// Holds the folder until the file is closed. Its number in the file is for messages only.
-pub(super) fn lock(folder: &Path) -> Result<File, DiskError> {
+/// Holds the folder until the lock is dropped. The process's number in the file is for messages only.
+pub(super) fn lock(folder: &Path) -> Result<FileLock, DiskError> {
     let path = folder.join(LOCK_NAME);
-    let mut file = open(&path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let read = (&file).take(20).read_to_string(&mut holder);
-            let process = read.ok().and_then(|_| holder.trim().parse().ok());
-            return Err(DiskError::new(folder, DiskErrorReason::Locked(process)));
-        }
-        Err(TryLockError::Error(error)) => return Err(DiskError::io(&path, "lock")(error)),
-    }
+    let Some(lock) = FileLock::try_new(open(&path)?).map_err(DiskError::io(&path, "lock"))? else {
+        let mut holder = String::new();
+        let read = open(&path)?.take(20).read_to_string(&mut holder);
+        let process = read.ok().and_then(|_| holder.trim().parse().ok());
+        return Err(DiskError::new(folder, DiskErrorReason::Locked(process)));
+    };
     // On a full disk the lock holds without it.
-    let _ = file
+    let _ = lock
         .set_len(0)
-        .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
-    Ok(file)
+        .and_then(|()| (&*lock).write_all(format!("{}\n", std::process::id()).as_bytes()));
+    Ok(lock)
 }
 
 /// The file whose first record has this sequence. Names sort as numbers do.
