@@ -84,7 +84,7 @@ impl Inlet {
         Self {
             parser: Mutex::new(Parser::new(settings.format, event_type, time_field)),
             room: Arc::new(Semaphore::new(settings.max_requests as usize)),
-            clock: cx.clock,
+            clock: cx.clock.clone(),
             ledger: cx.ledger.clone(),
             settings,
             enter,
