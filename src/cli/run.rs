@@ -11,6 +11,7 @@ mod watch;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,7 +20,9 @@ use engine::engine::Engine;
 use engine::plan::Plan;
 use engine::problem::{Problem, Problems};
 use engine::runtime::{Report, Run, Threads};
+use engine::server::Token;
 use engine::spec::{Environment, SpecDuration};
+use serde_json::json;
 use tokio::runtime::Handle;
 
 pub(super) use self::signals::heed;
@@ -68,6 +71,9 @@ pub(super) struct RunArguments {
     /// Forget what stages remember of earlier runs, and begin anew
     #[arg(long)]
     reset_state: bool,
+    /// Serve the live page, statistics, health and metrics at an address such as `127.0.0.1:8080`
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
     /// Write the report as JSON to a file, or to stdout with `-`
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -103,15 +109,30 @@ fn load(
         let mut document = arguments.read.read(&arguments.file, &environment)?;
         arguments.clock.edit(&mut document);
         arguments.shard.edit(&mut document);
+        if let Some(address) = &arguments.http {
+            document.put("--http", "/monitoring/http", &json!(address));
+        }
         let engine = arguments.read.engine(document)?;
         let engine = engine.with_drain_timeout(arguments.drain_timeout);
         let engine = arguments.trace.tap(engine)?;
+        let engine = controlled(engine);
         if output.quiet == 0 && !engine.warnings().is_empty() {
             terminal::report(engine.warnings());
         }
         Ok(engine)
     });
     (environment, engine)
+}
+
+/// With a token that is made, where the spec has none and somebody sits in front who sees it.
+fn controlled(engine: Engine) -> Engine {
+    /// The same for all versions of a pipeline.
+    static MADE: LazyLock<Token> = LazyLock::new(|| Token::made(rand::random()));
+    let monitoring = &engine.plan().spec.monitoring;
+    if monitoring.http.is_some() && monitoring.token.is_none() && std::io::stderr().is_terminal() {
+        return engine.with_token(MADE.clone());
+    }
+    engine
 }
 
 /// Runs to the end, with signals heeded.
