@@ -13,6 +13,7 @@ mod control;
 mod endpoints;
 mod events;
 mod failures;
+mod metrics;
 mod recent;
 mod tap;
 mod views;
@@ -43,6 +44,7 @@ use crate::spec::Secret;
 
 use connections::Connections;
 use failures::Failures;
+use metrics::EventTypes;
 use recent::Recent;
 use views::{Graph, Live, RunState};
 
@@ -69,6 +71,7 @@ struct Served {
     is_open: bool,
     recent: Arc<Recent>,
     failures: Arc<Failures>,
+    event_types: EventTypes,
     monitor: Monitor,
     control: Control,
     /// What goes to each page once a second, as JSON.
@@ -130,6 +133,7 @@ impl Server {
             is_open: !address.ip().is_loopback(),
             recent,
             failures,
+            event_types: EventTypes::default(),
             monitor,
             control,
             live: watch::Sender::new("".into()),

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 /// The stages of a pipeline, in the order of the flow.
 #[derive(Clone, JsonSchema, Serialize)]
 pub(super) struct Graph {
-    name: String,
+    pub(super) name: String,
     description: Option<String>,
     stages: Vec<Node>,
 }
