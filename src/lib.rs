@@ -9,6 +9,7 @@ pub mod file_lock;
 pub mod kind;
 pub mod problem;
 pub mod retail;
+pub mod security;
 
 pub mod script;
 pub mod spec;
