@@ -19,7 +19,6 @@ pub const SPANS: &str = "engine::spans";
 pub struct StageSpan {
     span: Span,
     stage: String,
-    kind: &'static str,
 }
 
 impl StageSpan {
@@ -28,7 +27,7 @@ impl StageSpan {
         let (stage, kind) = (account.stage.clone(), account.kind.singular());
         let component = account.component.as_str();
         let span = debug_span!(target: SPANS, parent: None, "stage", stage, kind, component);
-        Self { span, stage, kind }
+        Self { span, stage }
     }
 
     /// Whether somebody traces.
@@ -67,8 +66,7 @@ impl StageSpan {
 
     /// A stage asks its inputs in its turn, so the spans of their batches are within this one.
     fn batch(&self) -> Span {
-        let Self { stage, kind, .. } = self;
-        let span = debug_span!(target: SPANS, "batch", stage, kind, events = Empty);
+        let span = debug_span!(target: SPANS, "batch", stage = self.stage, events = Empty);
         span.follows_from(&self.span);
         span
     }
@@ -77,7 +75,7 @@ impl StageSpan {
     pub fn delivery(&self, events: usize, attempt: u32) -> Span {
         let span = debug_span!(
             target: SPANS, parent: None, "deliver",
-            sink = self.stage, events, attempt, outcome = Empty, otel.kind = "producer",
+            stage = self.stage, events, attempt, outcome = Empty, otel.kind = "producer",
             otel.status_code = Empty,
         );
         span.follows_from(&self.span);
@@ -97,6 +95,6 @@ impl StageSpan {
 impl StageSpan {
     /// Where nobody traces.
     pub(crate) fn for_test() -> Self {
-        Self { span: Span::none(), stage: String::new(), kind: "sink" }
+        Self { span: Span::none(), stage: String::new() }
     }
 }
