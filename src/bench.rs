@@ -22,7 +22,7 @@ use crate::dead_letter::DeadLetters;
 use crate::event::Timestamp;
 use crate::graph::{Graph, Surroundings, Tap, Taps};
 use crate::kind::Kind;
-use crate::monitor::{StageStatistics, Statistics};
+use crate::monitor::{Observers, StageStatistics, Statistics};
 use crate::plan::Plan;
 use crate::problem::{Problem, Problems};
 use crate::runtime::Run;
@@ -198,7 +198,7 @@ impl Benched {
             .map_err(|error| Problem::error(format!("cannot start a thread: {error}")))?;
         let control = Control::new();
         let around = Surroundings {
-            clock: self.clock,
+            clock: self.clock.clone(),
             end: self.end,
             events: Some(self.events),
             dead_letters: DeadLetters::off(),
@@ -207,6 +207,7 @@ impl Benched {
             control: control.clone(),
             entries: None,
             taps: self.taps(),
+            observers: Observers::default(),
         };
         // Wiring asks for the runtime's timers.
         let run = {

@@ -20,6 +20,7 @@ use crate::control::Control;
 use crate::dead_letter::DeadLetters;
 use crate::event::Timestamp;
 use crate::graph::{Graph, Surroundings, Taps};
+use crate::monitor::Observers;
 use crate::plan::Plan;
 use crate::problem::{Problem, Problems};
 use crate::runtime::Run;
@@ -88,7 +89,7 @@ pub async fn predict(plan: Plan, assumed: Assumptions) -> Result<Prediction, Pro
     let end = settings.end(clock.start()).map_or(wanted, |end| end.min(wanted));
     let rehearsal = Rehearsal::of(plan, speed, assumed.partitions, clock.start(), end);
     let events = settings.events.map_or(EVENTS_MAX, |events| events.min(EVENTS_MAX));
-    let is_cut_short = run(&rehearsal.plan, clock, end, events).await?;
+    let is_cut_short = run(&rehearsal.plan, clock.clone(), end, events).await?;
     // What the first event beyond the bound would have been nobody knows.
     let last = rehearsal.sinks.iter().filter_map(|sink| lock(sink).last());
     let end = if is_cut_short { last.max().unwrap_or(end) } else { end };
@@ -115,6 +116,7 @@ async fn run(plan: &Plan, clock: Clock, end: Timestamp, events: u64) -> Result<b
         control: Control::new(),
         entries: None,
         taps: Taps::new(),
+        observers: Observers::default(),
     };
     let graph = Graph::wire(plan, &around)?;
     let report = Run::new(graph, &around, DRAIN_TIMEOUT).finish().await;

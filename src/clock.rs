@@ -3,8 +3,11 @@
 //! The only file that asks the machine's clock. Waiting goes through tokio's timer, so in a paused
 //! runtime all of it is virtual.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::event::Timestamp;
@@ -18,17 +21,50 @@ pub enum Speed {
     Max,
 }
 
-/// A pipeline's clock; copies agree.
-#[derive(Clone, Copy, Debug)]
+/// A pipeline's clock; copies agree, also when its speed is changed.
+#[derive(Clone, Debug)]
 pub struct Clock {
     start: Timestamp,
-    speed: Speed,
     /// Full speed up to the wall's now, then live.
     catch_up: bool,
+    /// Whether nothing waits for event time, from the beginning to the end.
+    is_at_full_speed: bool,
     began: Instant,
     began_wall: Timestamp,
-    /// How far event time was already when the clock began.
-    before: Duration,
+    pace: Arc<watch::Sender<Pace>>,
+}
+
+/// How event time goes, from some moment on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pace {
+    /// Seconds of event time in a second of wall time.
+    speed: f64,
+    is_paused: bool,
+    /// How far event time was when this pace began.
+    event: Duration,
+    /// When that was, in wall time since the clock began.
+    wall: Duration,
+}
+
+/// Why a clock's speed cannot be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpeedError {
+    /// Nothing waits for event time, and batches are closed by it.
+    AtFullSpeed,
+    /// Event time is the wall's.
+    FollowsTheWall,
+    /// It is no number above 0.
+    NoSpeed,
+}
+
+impl fmt::Display for SpeedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtFullSpeed => "the run goes at full speed, where nothing waits for event time",
+            Self::FollowsTheWall => "event time catches up with the wall's, and follows it",
+            Self::NoSpeed => "a speed is a number above 0",
+        })
+    }
 }
 
 impl Clock {
@@ -38,14 +74,21 @@ impl Clock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let began_wall = Timestamp::from_millis(since_epoch.as_millis() as i64);
         let start = start.unwrap_or(began_wall);
-        let before = Duration::ZERO;
-        Self { start, speed, catch_up, began: Instant::now(), began_wall, before }
+        let (is_at_full_speed, speed) = match speed {
+            Speed::Max => (true, 1.0),
+            Speed::Factor(speed) => (false, speed),
+        };
+        let (event, wall) = (Duration::ZERO, Duration::ZERO);
+        let pace = watch::Sender::new(Pace { speed, is_paused: false, event, wall });
+        let (began, pace) = (Instant::now(), Arc::new(pace));
+        Self { start, catch_up, is_at_full_speed, began, began_wall, pace }
     }
 
     /// The same clock, on which event time goes on from an instant.
     #[must_use]
     pub fn going_on_from(self, time: Timestamp) -> Self {
-        Self { before: time.since(self.start), ..self }
+        self.pace.send_modify(|pace| pace.event = time.since(self.start));
+        self
     }
 
     /// The instant event time began at.
@@ -55,7 +98,59 @@ impl Clock {
 
     /// Whether event time follows the wall, so that something may be late.
     pub fn is_paced(&self) -> bool {
-        self.speed != Speed::Max
+        !self.is_at_full_speed
+    }
+
+    /// How fast event time goes, when it is not paused.
+    pub fn speed(&self) -> Speed {
+        if self.is_at_full_speed { Speed::Max } else { Speed::Factor(self.pace.borrow().speed) }
+    }
+
+    /// Changes how fast event time goes, from where it is.
+    pub fn set_speed(&self, speed: f64) -> Result<(), SpeedError> {
+        if self.is_at_full_speed {
+            return Err(SpeedError::AtFullSpeed);
+        }
+        if self.catch_up {
+            return Err(SpeedError::FollowsTheWall);
+        }
+        if !(speed.is_finite() && speed > 0.0) {
+            return Err(SpeedError::NoSpeed);
+        }
+        self.change(|pace| pace.speed = speed);
+        Ok(())
+    }
+
+    /// Lets event time stand still, and sources with it.
+    pub fn pause(&self) {
+        self.change(|pace| pace.is_paused = true);
+    }
+
+    /// Lets event time go on from where it stands. One that follows the wall catches up with it.
+    pub fn resume(&self) {
+        self.change(|pace| pace.is_paused = false);
+    }
+
+    /// Whether event time stands still.
+    pub fn is_paused(&self) -> bool {
+        self.pace.borrow().is_paused
+    }
+
+    /// Waits until event time goes; at once where it does.
+    pub async fn goes(&self) {
+        if self.is_paused() {
+            // The sender is this clock's own, so waiting cannot fail.
+            let _ = self.pace.subscribe().wait_for(|pace| !pace.is_paused).await;
+        }
+    }
+
+    /// A change of pace counts from now on.
+    fn change(&self, change: impl FnOnce(&mut Pace)) {
+        self.pace.send_modify(|pace| {
+            let elapsed = self.began.elapsed();
+            (pace.event, pace.wall) = (self.event_time(pace, elapsed), elapsed);
+            change(pace);
+        });
     }
 
     /// The machine's time.
@@ -65,15 +160,27 @@ impl Clock {
 
     /// Event time now; at [`Speed::Max`] it stands at the start, so that it is the same in each run.
     pub fn now(&self) -> Timestamp {
-        match self.speed {
-            Speed::Max => self.start,
-            Speed::Factor(_) if self.catch_up => self.wall(),
-            Speed::Factor(speed) => {
-                let seconds = self.elapsed().as_secs_f64() * speed;
-                let since = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-                self.start + self.before.saturating_add(since)
-            }
+        if self.is_at_full_speed {
+            return self.start;
         }
+        let pace = *self.pace.borrow();
+        if self.catch_up && !pace.is_paused {
+            return self.wall();
+        }
+        self.start + self.event_time(&pace, self.began.elapsed())
+    }
+
+    /// How far event time is, so long after the clock began.
+    fn event_time(&self, pace: &Pace, elapsed: Duration) -> Duration {
+        if pace.is_paused || self.is_at_full_speed {
+            return pace.event;
+        }
+        if self.catch_up {
+            return (self.began_wall + elapsed).since(self.start);
+        }
+        let seconds = elapsed.saturating_sub(pace.wall).as_secs_f64() * pace.speed;
+        let since = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        pace.event.saturating_add(since)
     }
 
     /// Wall time since the clock began.
@@ -83,26 +190,38 @@ impl Clock {
 
     /// Waits until event time gets to `time`; at [`Speed::Max`] it is there already.
     pub async fn sleep_until(&self, time: Timestamp) {
-        if let Some(wait) = self.wait_for(time) {
-            self.sleep(wait).await;
+        if self.is_at_full_speed {
+            return;
+        }
+        let mut paces = self.pace.subscribe();
+        loop {
+            let pace = *paces.borrow_and_update();
+            tokio::select! {
+                () = self.sleep(self.wait_for(&pace, time)) => return,
+                // The sender is this clock's own, so it is a change.
+                _ = paces.changed() => {}
+            }
         }
     }
 
     /// Whether event time got to `time`, so that waiting for it would not wait.
     pub fn is_due(&self, time: Timestamp) -> bool {
-        self.wait_for(time).is_none_or(|wait| wait <= self.began.elapsed())
+        self.is_at_full_speed || self.wait_for(&self.pace.borrow(), time) <= self.began.elapsed()
     }
 
-    /// How long after the clock began event time gets to `time`; none where nothing waits.
-    fn wait_for(&self, time: Timestamp) -> Option<Duration> {
-        let Speed::Factor(speed) = self.speed else { return None };
-        Some(if self.catch_up {
-            time.since(self.began_wall)
-        } else {
-            // At a speed near nothing it takes longer than can be said.
-            let seconds = time.since(self.start + self.before).as_secs_f64() / speed;
-            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-        })
+    /// How long after the clock began event time gets to `time`, as things are.
+    fn wait_for(&self, pace: &Pace, time: Timestamp) -> Duration {
+        if pace.is_paused {
+            // What is there already stays due.
+            return if time <= self.start + pace.event { Duration::ZERO } else { Duration::MAX };
+        }
+        if self.catch_up {
+            return time.since(self.began_wall);
+        }
+        // At a speed near nothing it takes longer than can be said.
+        let seconds = time.since(self.start + pace.event).as_secs_f64() / pace.speed;
+        let wait = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        pace.wall.saturating_add(wait)
     }
 
     /// Waits until the machine's clock shows `time`.
@@ -214,5 +333,72 @@ mod tests {
         assert_eq!(clock.elapsed(), Duration::ZERO, "that hour is past");
         clock.sleep_until(clock.wall() + Duration::from_secs(5)).await;
         assert_eq!(clock.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_stops_event_time_and_whoever_waits_for_it() {
+        let clock = Clock::new(Some(noon()), Speed::Factor(60.0), false);
+        let minute = Duration::from_mins(1);
+        let waits = clock.sleep_until(noon() + 2 * minute);
+        tokio::pin!(waits);
+        assert!(futures::poll!(&mut waits).is_pending());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        clock.pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!((clock.now(), clock.is_paused()), (noon() + minute, true));
+        assert!(futures::poll!(&mut waits).is_pending());
+        clock.resume();
+        waits.await;
+        assert_eq!((clock.elapsed(), clock.now()), (Duration::from_secs(12), noon() + 2 * minute));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_speed_counts_from_where_event_time_is() {
+        let clock = Clock::new(Some(noon()), Speed::Factor(1.0), false);
+        let minute = Duration::from_mins(1);
+        let waits = clock.sleep_until(noon() + 2 * minute);
+        tokio::pin!(waits);
+        assert!(futures::poll!(&mut waits).is_pending());
+        tokio::time::advance(minute).await;
+        clock.set_speed(60.0).unwrap();
+        assert_eq!((clock.now(), clock.speed()), (noon() + minute, Speed::Factor(60.0)));
+        waits.await;
+        assert_eq!(clock.elapsed(), minute + Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_speed_that_means_nothing_is_refused() {
+        let noon = Some(noon());
+        let clock = Clock::new(noon, Speed::Factor(1.0), false);
+        for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(clock.set_speed(speed), Err(SpeedError::NoSpeed));
+        }
+        let refused = |clock: Clock| clock.set_speed(2.0).unwrap_err();
+        assert_eq!(refused(Clock::new(noon, Speed::Max, false)), SpeedError::AtFullSpeed);
+        let follows = Clock::new(noon, Speed::Factor(1.0), true);
+        assert_eq!(refused(follows), SpeedError::FollowsTheWall);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_the_wall_stands_while_it_is_paused_and_catches_up_then() {
+        let clock = Clock::new(Some(noon()), Speed::Factor(1.0), true);
+        let paused_at = clock.now();
+        clock.pause();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(clock.now(), paused_at);
+        clock.resume();
+        assert_eq!(clock.now(), paused_at + Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_full_speed_a_pause_is_told_to_who_asks() {
+        let clock = Clock::new(Some(noon()), Speed::Max, false);
+        clock.goes().await;
+        clock.pause();
+        let goes = clock.goes();
+        tokio::pin!(goes);
+        assert!(futures::poll!(&mut goes).is_pending());
+        clock.resume();
+        goes.await;
     }
 }

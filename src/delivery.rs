@@ -108,9 +108,9 @@ impl Delivery {
                 .traced(span);
         let (streams, dealt) =
             lanes(&buffer, settings.lanes.get(), |event| attempts.lane_key(event));
-        let lanes = streams.into_iter().zip(0..).map(|(stream, number)| {
-            let backoff = Backoff::new(&settings.retry, Random::new(seed, number));
-            Lane::new(&attempts, backoff).send(stream)
+        let lanes = streams.into_iter().enumerate().map(|(number, stream)| {
+            let backoff = Backoff::new(&settings.retry, Random::new(seed, number as u64));
+            Lane::new(&attempts, number, backoff).send(stream)
         });
         // A sink that takes its time to open holds up what is sent, and not what is kept.
         let sent = async {

@@ -17,12 +17,12 @@ use crate::control::Control;
 use crate::dead_letter::DeadLetters;
 use crate::file_lock::FileLock;
 use crate::graph::{Graph, Surroundings, Tap, Taps};
-use crate::monitor::{Health, Statistics};
+use crate::monitor::{Health, Hook, Observer, Observers, Statistics};
 use crate::plan::{Plan, PlannedStage};
 use crate::plugin::Search;
 use crate::problem::{Problem, Problems};
 use crate::registry::available;
-use crate::runtime::{Monitor, Report, Run, Threads};
+use crate::runtime::{Limits, Monitor, Report, Run, Threads};
 use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
 
 pub use replay::{Outlook, Replay, ReplayError, Replayed};
@@ -41,6 +41,7 @@ pub struct Engine {
     drain_timeout: Duration,
     reset_state: bool,
     taps: Taps,
+    observers: Observers,
 }
 
 impl Engine {
@@ -66,7 +67,14 @@ impl Engine {
     pub fn new(document: Document, components: &[Component]) -> Result<Self, Problems> {
         let (plan, warnings) = Plan::new(document, components)?;
         let drain_timeout = DRAIN_TIMEOUT;
-        Ok(Self { plan, warnings, drain_timeout, reset_state: false, taps: Taps::new() })
+        Ok(Self {
+            plan,
+            warnings,
+            drain_timeout,
+            reset_state: false,
+            taps: Taps::new(),
+            observers: Observers::default(),
+        })
     }
 
     /// Lets it run for so much event time, whatever the spec says about its end.
@@ -106,6 +114,20 @@ impl Engine {
         self
     }
 
+    /// Lets someone know what happens.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Calls a hook with what the run makes, delivers and fails on.
+    #[must_use]
+    pub fn with_hook(mut self, hook: impl Hook + 'static) -> Self {
+        self.observers.push_hook(hook);
+        self
+    }
+
     /// What was checked.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -128,24 +150,28 @@ impl Engine {
         let before = self.snapshot()?;
         let clock = self.clock(before.as_ref());
         let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
-        let checkpoints = self.checkpoints(lock, before, clock)?;
+        let checkpoints = self.checkpoints(lock, before, &clock)?;
         let around = Surroundings {
-            clock,
             end: settings.end(leg),
             events: settings.events,
-            dead_letters: self.dead_letters(clock),
-            own_dead_letters: self.own_dead_letters(clock),
+            dead_letters: self.dead_letters(clock.clone()),
+            own_dead_letters: self.own_dead_letters(&clock),
             checkpoints: checkpoints.clone(),
             control,
             entries: None,
             taps: self.taps.clone(),
+            observers: self.observers.clone(),
+            clock,
         };
         for letters in around.own_dead_letters.values().chain([&around.dead_letters]) {
             checkpoints.sync_before(letters.clone());
         }
         let graph = Graph::wire(&self.plan, &around)?;
         self.refuse_misfits(&checkpoints.misfits())?;
-        Ok(Run::new(graph, &around, self.drain_timeout))
+        let monitoring = &self.plan.spec.monitoring;
+        let limits =
+            Limits { max_memory_bytes: monitoring.max_memory_bytes, max_cpu: monitoring.max_cpu };
+        Ok(Run::new(graph, &around, self.drain_timeout).with_limits(limits))
     }
 
     /// Event time begins where the spec says, or goes on from where it was. Where it is the wall's,
@@ -193,7 +219,7 @@ impl Engine {
         &self,
         lock: Option<FileLock>,
         before: Option<Snapshot>,
-        clock: Clock,
+        clock: &Clock,
     ) -> Result<Checkpoints, Problems> {
         let (Some(settings), Some(lock)) = (&self.plan.spec.state, lock) else {
             return Ok(Checkpoints::off());
@@ -244,10 +270,11 @@ impl Engine {
     }
 
     /// The dead letters of sinks that do not share the pipeline's, by their names.
-    fn own_dead_letters(&self, clock: Clock) -> HashMap<String, DeadLetters> {
+    fn own_dead_letters(&self, clock: &Clock) -> HashMap<String, DeadLetters> {
         let own = |stage: &PlannedStage| {
             let settings = stage.delivery.dead_letter.as_ref()?;
-            let letters = self.letters(self.plan.own_dead_letter_path(stage), settings, clock);
+            let letters =
+                self.letters(self.plan.own_dead_letter_path(stage), settings, clock.clone());
             Some((stage.name.clone(), letters))
         };
         self.plan.stages.iter().filter_map(own).collect()

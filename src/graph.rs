@@ -26,7 +26,7 @@ use crate::dead_letter::{DeadLetters, Failures};
 use crate::delivery::{Chaos, Delivery};
 use crate::event::{BATCH_EVENTS, Batch, Event, Timestamp, mix};
 use crate::kind::Kind;
-use crate::monitor::{Account, StageSpan};
+use crate::monitor::{Account, Observers, StageSpan};
 use crate::plan::{Plan, PlannedStage, RunId};
 use crate::problem::{Problem, Problems};
 use crate::spec::Order;
@@ -85,6 +85,8 @@ pub struct Surroundings {
     pub entries: Option<Entries>,
     /// Who sees what goes in and out of stages.
     pub taps: Taps,
+    /// Who is told what happens.
+    pub observers: Observers,
 }
 
 /// Events that enter at stages, by the stages' names: behind a source, in front of any other.
@@ -119,7 +121,7 @@ impl Graph {
                     correlate(input, correlator, cx, memory)
                         .map_err(|error| wiring.stale(planned, &error))?
                 }
-                Stage::Batcher(batcher) => batch(keep(input, cx), batcher, around.clock),
+                Stage::Batcher(batcher) => batch(keep(input, cx), batcher, around.clock.clone()),
                 Stage::Sink(sink) => {
                     let input = keep(input, cx.clone());
                     wiring.sink(planned, sink, input, cx);
@@ -151,7 +153,9 @@ struct Wiring<'a> {
 impl<'a> Wiring<'a> {
     fn new(plan: &'a Plan, around: &'a Surroundings) -> Self {
         let account = |stage: &PlannedStage| {
-            Arc::new(Account::new(&stage.name, stage.kind, stage.component.name))
+            let account = Account::new(&stage.name, stage.kind, stage.component.name);
+            account.observe(around.observers.clone());
+            Arc::new(account)
         };
         let accounts: Vec<_> = plan.stages.iter().map(account).collect();
         let spans = accounts.iter().map(|account| StageSpan::begin(account)).collect();
@@ -225,7 +229,7 @@ impl<'a> Wiring<'a> {
         let is_paced = self.around.clock.is_paced();
         let context = SourceContext {
             stage: planned.name.clone(),
-            clock: self.around.clock,
+            clock: self.around.clock.clone(),
             end: self.around.end,
             ledger: checkpoint.ledger().clone(),
             trace_ids: self.plan.trace_ids(planned, run),
@@ -281,16 +285,20 @@ impl<'a> Wiring<'a> {
         let entries = self.around.entries.as_ref();
         let mut events = entries.and_then(|it| it.get(&planned.name)).cloned().unwrap_or_default();
         events.sort_by_key(|event| event.time);
-        let (clock, end) = (self.around.clock, self.around.end);
+        let (clock, end) = (&self.around.clock, self.around.end);
         // On a clock that goes, those of one instant come together.
-        let goes_together =
-            move |one: &Event, next: &Event| !clock.is_paced() || one.time == next.time;
+        let is_paced = clock.is_paced();
+        let goes_together = move |one: &Event, next: &Event| !is_paced || one.time == next.time;
         let together = events.chunk_by(goes_together).flat_map(|some| some.chunks(BATCH_EVENTS));
         let batches: Vec<Batch> =
             together.map(entering_batch).chain(end.map(Batch::progress)).collect();
-        let at_its_time = move |batch: Batch| async move {
-            clock.sleep_until(batch.watermark()).await;
-            batch
+        let clock = clock.clone();
+        let at_its_time = move |batch: Batch| {
+            let clock = clock.clone();
+            async move {
+                clock.sleep_until(batch.watermark()).await;
+                batch
+            }
         };
         futures::stream::iter(batches).then(at_its_time).boxed()
     }
@@ -322,10 +330,10 @@ impl<'a> Wiring<'a> {
     ) {
         let (faults, seed) = (planned.delivery.chaos.as_ref(), self.plan.spec.seed);
         cx.account.show_metrics(sink.metrics().into_iter().collect());
-        let sink = Chaos::around(sink, faults, &planned.name, seed, self.around.clock);
+        let sink = Chaos::around(sink, faults, &planned.name, seed, self.around.clock.clone());
         let is_batched = |input: &usize| matches!(self.plan.stages[*input].kind, Kind::Batcher);
         let input = if sink.wants_batches() && !planned.inputs.iter().all(is_batched) {
-            batch(input, default_batcher(), self.around.clock)
+            batch(input, default_batcher(), self.around.clock.clone())
         } else {
             input
         };
@@ -337,7 +345,7 @@ impl<'a> Wiring<'a> {
             account: cx.account,
             failures: cx.failures,
             control: self.around.control.clone(),
-            clock: self.around.clock,
+            clock: self.around.clock.clone(),
             seed: self.plan.spec.seed ^ mix(planned.ordinal),
             buffer_path: self.plan.buffer_path(planned),
             span: cx.span,
@@ -398,13 +406,14 @@ fn feed(
             }
         });
         let mut watermark = Timestamp::MIN;
+        let clock = cx.clock.clone();
         let mut feed = source.open(cx, checkpoint.restored()).await?;
         loop {
             let step = tokio::select! {
                 biased;
                 () = &mut stopped => break,
                 number = checkpoint.due() => Err(number),
-                batch = feed.next() => Ok(batch),
+                batch = async { clock.goes().await; feed.next().await } => Ok(batch),
             };
             match step {
                 Ok(batch) => {

@@ -8,13 +8,17 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
 
 use crate::checkpoint::Checkpoints;
-use crate::clock::Clock;
+use crate::clock::{Clock, ProcessorTime};
 use crate::control::{Control, Phase};
 use crate::event::Timestamp;
 use crate::graph::{Graph, Surroundings};
-use crate::monitor::{Account, Health, Statistics};
+use crate::monitor::{
+    Account, Health, History, HookFigures, NOW, Observers, Resources, SAMPLE_INTERVAL, Sample,
+    Statistics, Tally,
+};
 
 mod report;
 mod threads;
@@ -27,17 +31,91 @@ pub use threads::Threads;
 pub struct Monitor {
     accounts: Arc<[Arc<Account>]>,
     clock: Clock,
+    history: Arc<History>,
+    hooks: HookFigures,
+    limits: Limits,
+}
+
+/// What a process may use until it is unwell.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// How much memory, in bytes, may be resident.
+    pub max_memory_bytes: Option<u64>,
+    /// How many processors may be busy, over ten seconds.
+    pub max_cpu: Option<f64>,
 }
 
 impl Monitor {
     /// The figures now.
     pub fn statistics(&self) -> Statistics {
-        Statistics::of(&self.accounts, self.clock.elapsed())
+        let tallies = self.tallies();
+        let now = self.sample_of(&tallies);
+        Statistics::of(&self.accounts, &tallies, &self.history, &now, self.hooks.tally())
     }
 
-    /// Whether all stages are well.
+    /// Whether all stages and the process are well.
     pub fn health(&self) -> Health {
-        Health::of(&self.accounts)
+        let tallies = self.tallies();
+        let now = self.sample_of(&tallies);
+        let resources = Resources {
+            memory_bytes: memory_stats::memory_stats().map(|memory| memory.physical_mem as u64),
+            max_memory_bytes: self.limits.max_memory_bytes,
+            cpu: self.history.window(NOW, now.clone()).cpu(),
+            max_cpu: self.limits.max_cpu,
+        };
+        let minute = self.history.window(Duration::from_mins(1), now);
+        Health::of(&self.accounts, &tallies, &minute, resources)
+    }
+
+    /// The last quarter of an hour, where [`Self::record`] is at work.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The figures of a chart now.
+    pub fn sample(&self) -> Sample {
+        self.sample_of(&self.tallies())
+    }
+
+    /// Sinks that have not been opened yet.
+    pub fn unopened(&self) -> Vec<String> {
+        let is_opened = |account: &&Arc<Account>| {
+            account.delivery.tally().is_none_or(|delivery| delivery.has_opened)
+        };
+        let unopened = self.accounts.iter().filter(|account| !is_opened(account));
+        unopened.map(|account| account.stage.clone()).collect()
+    }
+
+    /// The account of each stage, in the order of the flow.
+    pub fn accounts(&self) -> &[Arc<Account>] {
+        &self.accounts
+    }
+
+    /// Event time, wall time, and how they go together.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Keeps the history, until it is dropped: rates and error rates are of the run's beginning
+    /// on without it, and not of the last seconds.
+    pub async fn record(&self) {
+        let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let (wall, elapsed) = (self.clock.wall(), self.clock.elapsed());
+            let cpu = ProcessorTime::Process.now();
+            self.history.record(&self.tallies(), wall, elapsed, cpu);
+        }
+    }
+
+    fn tallies(&self) -> Vec<Tally> {
+        self.accounts.iter().map(|account| account.tally()).collect()
+    }
+
+    fn sample_of(&self, tallies: &[Tally]) -> Sample {
+        let (wall, elapsed) = (self.clock.wall(), self.clock.elapsed());
+        self.history.sample(tallies, wall, elapsed, ProcessorTime::Process.now())
     }
 }
 
@@ -59,6 +137,7 @@ pub struct Run {
     monitor: Monitor,
     control: Control,
     checkpoints: Checkpoints,
+    observers: Observers,
     /// The instant at which event time ends.
     end: Option<Timestamp>,
     drain_timeout: Duration,
@@ -74,12 +153,26 @@ impl Run {
         Self {
             runtime: Handle::current(),
             tasks: graph.tasks,
-            monitor: Monitor { accounts: graph.accounts.into(), clock: around.clock },
+            monitor: Monitor {
+                accounts: graph.accounts.into(),
+                clock: around.clock.clone(),
+                history: Arc::default(),
+                hooks: around.observers.hooks.clone(),
+                limits: Limits::default(),
+            },
             control: around.control.clone(),
             checkpoints: around.checkpoints.clone(),
+            observers: around.observers.clone(),
             end: around.end,
             drain_timeout,
         }
+    }
+
+    /// Tells in its health when the process uses more than that.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.monitor.limits = limits;
+        self
     }
 
     /// A look at the run.
@@ -102,7 +195,7 @@ impl Run {
         for task in std::mem::take(&mut self.tasks) {
             tasks.spawn_on(task, &self.runtime);
         }
-        let clock = self.monitor.clock;
+        let clock = self.monitor.clock.clone();
         let is_overdue = AtomicBool::new(false);
         // Event time stands still from a stop on, however long draining takes.
         let stopped_at = OnceLock::new();
@@ -126,6 +219,12 @@ impl Run {
             if let Err(error) = self.checkpoints.finish(time, ended).await {
                 self.control.fail(error);
             }
+        }
+        // They may wait for what is on its way, as for a file.
+        let observers = self.observers.clone();
+        let told = move || observers.iter().for_each(|observer| observer.ended());
+        if tokio::task::spawn_blocking(told).await.is_err() {
+            tracing::error!("an observer of the run panicked at its end");
         }
         let overdue = is_overdue.into_inner().then_some(self.drain_timeout);
         Report::new(&self.monitor, &self.control, drained, overdue)

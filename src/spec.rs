@@ -13,6 +13,7 @@ mod file;
 mod files_read;
 mod include;
 mod libraries;
+mod monitoring;
 mod node;
 mod overrides;
 mod render;
@@ -45,6 +46,7 @@ pub use duration::SpecDuration;
 pub(crate) use file::read_text;
 pub use libraries::PluginPath;
 pub(crate) use libraries::Unloaded;
+pub use monitoring::MonitoringSettings;
 pub(crate) use node::join as pointer_to;
 pub use secret::Secret;
 pub use settings::{
@@ -95,6 +97,9 @@ pub struct Spec {
     pub dead_letter: DeadLetterSettings,
     /// Keeps what the stages remember, so that a run that was stopped or killed is gone on with.
     pub state: Option<StateSettings>,
+    /// How a run is looked at while it goes on.
+    #[serde(default)]
+    pub monitoring: MonitoringSettings,
     /// Stages that make or read events.
     #[serde(default)]
     #[schemars(schema_with = "stages")]

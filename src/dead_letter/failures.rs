@@ -6,7 +6,7 @@ use super::queue::{Content, DeadLetter, DeadLetters, Disposition, Written};
 use crate::control::Control;
 use crate::event::{Event, Timestamp};
 use crate::failure::Failure;
-use crate::monitor::Account;
+use crate::monitor::{Account, Fate};
 
 /// The way out for events that one stage could not process.
 #[derive(Clone, Debug)]
@@ -45,6 +45,7 @@ impl Failures {
         let stage = &self.account.stage;
         tracing::warn!(stage, category = failure.category, "{}", failure.reason);
         self.account.note_error(failure.category);
+        self.account.incident(failure, None, Fate::Noted);
         self.dead_letters.note_rule(stage, failure);
     }
 
@@ -75,6 +76,7 @@ impl Failures {
     pub fn lose<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
         for failure in failures {
             self.account.drop_events(failure.category, 1);
+            self.account.incident(failure, None, Fate::Dropped);
         }
     }
 
@@ -108,6 +110,7 @@ impl Failures {
         let written = self.dead_letters.write(letters);
         for letter in &letters[..written.kept] {
             self.account.dead_letter(letter.failure.category);
+            self.account.incident(letter.failure, letter.content.event(), Fate::DeadLetter);
         }
         if let Disposition::Full(reason) | Disposition::Error(reason) = &written.others {
             self.fail_run(reason);

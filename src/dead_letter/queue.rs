@@ -99,6 +99,16 @@ pub enum Content<'a> {
     },
 }
 
+impl<'a> Content<'a> {
+    /// The event, if it is one.
+    pub fn event(&self) -> Option<&'a Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Input { .. } => None,
+        }
+    }
+}
+
 /// What became of some dead letters: so many are in the file, in their order, and the others not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]

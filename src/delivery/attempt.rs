@@ -17,7 +17,7 @@ use crate::control::{Control, Phase};
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Timestamp};
 use crate::failure::Failure;
-use crate::monitor::{Account, StageSpan};
+use crate::monitor::{Account, Attempt, Connection, Fate, StageSpan};
 use crate::security::{Refusals, SECURITY};
 use crate::spec::{DeliverySettings, OnExhausted};
 use crate::stage::{Outcome, Refusal, Retry, Sink};
@@ -51,15 +51,39 @@ pub(super) struct Attempts {
 pub(super) struct Undelivered {
     batch: Batch,
     receipt: Receipt,
+    /// The lane that it is in.
+    lane: usize,
     /// How often they were sent.
     pub(super) attempts: u32,
     first_time: Option<Timestamp>,
 }
 
 impl Undelivered {
-    pub(super) fn new(held: Held) -> Self {
+    pub(super) fn new(held: Held, lane: usize) -> Self {
         let Held { batch, receipt } = held;
-        Self { batch, receipt, attempts: 0, first_time: None }
+        Self { batch, receipt, lane, attempts: 0, first_time: None }
+    }
+
+    /// An attempt at all of it, with success.
+    fn as_attempt<'a>(&'a self, sink: &'a str) -> Attempt<'a> {
+        Attempt {
+            sink,
+            lane: self.lane,
+            batch: self.receipt.number,
+            attempt: self.attempts,
+            events: &self.batch,
+            delivered: self.batch.len(),
+            rejected: 0,
+            failure: None,
+        }
+    }
+
+    /// The events at some places, for whoever wants to see them.
+    fn of_those(&self, wanted: impl Fn(usize) -> bool) -> Batch {
+        // Behind the refusals nothing was sent.
+        let places = self.batch.events().iter().enumerate();
+        let events = places.filter(|(place, _)| wanted(*place)).map(|(_, event)| event.clone());
+        Batch::new(events.collect(), self.batch.watermark(), None)
     }
 }
 
@@ -128,9 +152,13 @@ impl Attempts {
     pub(super) async fn open(&self) {
         tokio::select! {
             biased;
-            opened = self.at_work(self.sink.open()) => if let Err(error) = opened {
-                self.break_off(&error.0);
-                self.stop_sending();
+            opened = self.at_work(self.sink.open()) => match opened {
+                Ok(()) => self.account.delivery.open(),
+                Err(error) => {
+                    self.account.delivery.set_connection(Connection::Failed);
+                    self.break_off(&error.0);
+                    self.stop_sending();
+                }
             },
             () = self.control.reached(Phase::Keeping) => {
                 tracing::warn!(sink = self.account.stage, "it did not open in the time of the run");
@@ -195,6 +223,7 @@ impl Attempts {
             }
         };
         if is_answer(&outcome, left.batch.len()) {
+            self.account.delivery.set_connection(Connection::Connected);
             self.breaker.succeeded(permit);
         } else {
             self.breaker.failed(permit);
@@ -230,7 +259,11 @@ impl Attempts {
         let events = left.batch.len();
         match outcome {
             Outcome::Delivered => {
-                self.account.deliver(&left.batch, events);
+                self.account.deliver(&left.batch, events, left.receipt.emitted);
+                self.account.tell(|observer, sink| {
+                    observer.attempted(&left.as_attempt(sink));
+                    observer.delivered(sink, &left.batch);
+                });
                 self.buffer.settle(left.receipt, events);
                 Step::Done
             }
@@ -248,6 +281,11 @@ impl Attempts {
             Outcome::Refused(refusal) => self.enter_refusals(left, &vec![Some(&refusal); events]),
             Outcome::Closed => {
                 tracing::debug!(sink = self.account.stage, "the receiver closed");
+                let failure = Failure::new("sink_closed", "the receiver closed");
+                self.account.tell(|observer, sink| {
+                    let (delivered, failure) = (0, Some(&failure));
+                    observer.attempted(&Attempt { delivered, failure, ..left.as_attempt(sink) });
+                });
                 self.control.stop();
                 self.stop_sending();
                 // What becomes of them is the same as for all others from now on.
@@ -263,12 +301,15 @@ impl Attempts {
         let stays = |refusal: Option<&Refusal>| refusal.is_some_and(is_transient) && !is_exhausted;
         let delivered = refusals.iter().filter(|refusal| refusal.is_none()).count();
         if delivered > 0 {
-            self.account.deliver(&left.batch, delivered);
+            self.account.deliver(&left.batch, delivered, left.receipt.emitted);
         }
         let mut transient = refusals.iter().flatten().filter(|refusal| is_transient(refusal));
         if let Some(refusal) = transient.next() {
             self.warn_of(&refusal.failure);
             self.account.delivery.fail_attempt(refusal.failure.category);
+            if !is_exhausted {
+                self.account.incident(&refusal.failure, left.batch.events().first(), Fate::Retried);
+            }
         }
         let unauthorized = |refusal: &&&Refusal| refusal.failure.category == "unauthorized";
         if let Some(refusal) = refusals.iter().flatten().find(unauthorized) {
@@ -282,6 +323,17 @@ impl Attempts {
         let failed = failed.filter_map(|(event, refusal)| Some((event, &(*refusal)?.failure)));
         let failed: Vec<_> = failed.collect();
         let gone = failed.len();
+        self.account.tell(|observer, sink| {
+            let failure = refusals.iter().flatten().next().map(|refusal| &refusal.failure);
+            let attempt = left.as_attempt(sink);
+            observer.attempted(&Attempt { delivered, rejected: gone, failure, ..attempt });
+            if delivered > 0 {
+                observer.delivered(
+                    sink,
+                    &left.of_those(|place| matches!(refusals.get(place), Some(None))),
+                );
+            }
+        });
         let unsent = Unsent {
             batch: &left.batch,
             failed,

@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 
+use tokio::time::Instant;
+
 use crate::event::Batch;
 
 /// Batches between a graph and the lanes that send them, first in, first out; bounded, counting
@@ -46,6 +48,8 @@ pub(super) struct Held {
 pub(super) struct Receipt {
     pub(super) number: u64,
     pub(super) bytes_per_event: u64,
+    /// When a source gave out the oldest of its events, where that is known.
+    pub(super) emitted: Option<Instant>,
 }
 
 /// How many events of a batch are looked at to tell how large it is.

@@ -16,20 +16,22 @@ use crate::event::{Batch, BatchBuilder, Event};
 pub(super) struct Lane<'a> {
     attempts: &'a Attempts,
     backoff: Backoff,
+    /// Its number among the sink's lanes.
+    number: usize,
     /// Done when nothing is to be sent any more.
     keeping: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(attempts: &'a Attempts, backoff: Backoff) -> Self {
+    pub(super) fn new(attempts: &'a Attempts, number: usize, backoff: Backoff) -> Self {
         let keeping = Box::pin(attempts.control.reached(Phase::Keeping));
-        Self { attempts, backoff, keeping }
+        Self { attempts, backoff, number, keeping }
     }
 
     pub(super) async fn send(mut self, parts: impl Stream<Item = Held>) {
         let mut parts = std::pin::pin!(parts);
         while let Some(held) = parts.next().await {
-            self.deliver(Undelivered::new(held)).await;
+            self.deliver(Undelivered::new(held, self.number)).await;
             // Where no sink and no buffer makes it wait, the task has to offer its turn.
             tokio::task::consume_budget().await;
         }

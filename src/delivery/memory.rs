@@ -116,7 +116,8 @@ fn size(held: &Held) -> (u64, u64) {
 #[async_trait]
 impl Buffer for MemoryBuffer {
     async fn put(&self, batch: Batch) {
-        let receipt = Receipt { number: 0, bytes_per_event: bytes_per_event(&batch) };
+        let (bytes_per_event, emitted) = (bytes_per_event(&batch), batch.emitted());
+        let receipt = Receipt { number: 0, bytes_per_event, emitted };
         let mut held = Held { batch, receipt };
         while let Err(refused) = self.try_put(held) {
             if self.state().is_closed {

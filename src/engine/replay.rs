@@ -13,9 +13,10 @@ use crate::checkpoint::Checkpoints;
 use crate::clock::{Clock, Speed};
 use crate::control::{Control, Phase};
 use crate::dead_letter::{DeadLetters, Filter, Letter, QueueError, Replaying, read};
-use crate::event::{Event, JsonReader};
+use crate::event::{Event, JsonReader, Timestamp};
 use crate::graph::{Entries, Graph, Surroundings, Taps};
 use crate::kind::Kind;
+use crate::monitor::Observers;
 use crate::plan::{Plan, RunId};
 use crate::problem::Problems;
 use crate::runtime::{Report, Run};
@@ -150,8 +151,9 @@ impl Replay {
         let clock = Clock::new(None, Speed::Max, false);
         let hash = self.engine.plan.document.hash();
         // They had their room before.
-        let dead_letters = DeadLetters::new(queue, u64::MAX, WhenFull::Stop, hash, clock)
+        let dead_letters = DeadLetters::new(queue, u64::MAX, WhenFull::Stop, hash, clock.clone())
             .going_on_from(replaying.letters());
+        let entries = self.entries(replaying.letters(), clock.start());
         let around = Surroundings {
             clock,
             end: None,
@@ -160,8 +162,9 @@ impl Replay {
             own_dead_letters: HashMap::new(),
             checkpoints: Checkpoints::off(),
             control: control.clone(),
-            entries: Some(self.entries(replaying.letters(), clock)),
+            entries: Some(entries),
             taps: Taps::new(),
+            observers: Observers::default(),
         };
         let graph = match Graph::wire(&self.engine.plan, &around) {
             Ok(graph) => graph,
@@ -185,10 +188,10 @@ impl Replay {
         Ok(Replayed { outlook, replayed, failed_again, settled, report })
     }
 
-    fn entries(&self, letters: &[Letter], clock: Clock) -> Entries {
+    fn entries(&self, letters: &[Letter], start: Timestamp) -> Entries {
         let mut entries = Entries::new();
         for planned in &self.engine.plan.stages {
-            let mut trace_ids = self.engine.plan.trace_ids(planned, RunId::of(clock.start()));
+            let mut trace_ids = self.engine.plan.trace_ids(planned, RunId::of(start));
             let mut events = Vec::new();
             for letter in letters.iter().filter(|letter| letter.stage == planned.name) {
                 let Ok(mut event) = self.event_of(letter) else { continue };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{Event, Timestamp, Token, TokenIndex};
 
 /// How many events a batch holds where nothing else is asked for.
@@ -78,6 +80,11 @@ impl Batch {
     /// The token that covers an event of this batch.
     pub fn token_of(&self, event: &Event) -> Option<&Token> {
         self.tokens.get(event.token.0 as usize)
+    }
+
+    /// When the oldest of its tokens was given out by a source, in wall time.
+    pub fn emitted(&self) -> Option<Instant> {
+        self.tokens.iter().map(Token::issued).min()
     }
 
     /// Keeps the tokens of what is in it unresolved for good: it was given up undelivered.

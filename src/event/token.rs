@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// What a source still waits for. It belongs to one source.
 ///
@@ -47,6 +48,7 @@ pub struct Token(Arc<Share>);
 struct Share {
     ledger: Ledger,
     ordinal: u64,
+    issued: Instant,
     /// Something under the token was not done, and will not be.
     withheld: AtomicBool,
 }
@@ -62,7 +64,8 @@ impl Ledger {
         let mut state = self.state();
         let ordinal = state.first + state.pending.len() as u64;
         state.pending.push_back(Pending { position, resolved: false });
-        Token(Arc::new(Share { ledger: self.clone(), ordinal, withheld: AtomicBool::new(false) }))
+        let (ledger, withheld) = (self.clone(), AtomicBool::new(false));
+        Token(Arc::new(Share { ledger, ordinal, issued: Instant::now(), withheld }))
     }
 
     /// The last position up to which every token is resolved: the source may commit it.
@@ -153,6 +156,11 @@ impl Token {
     /// Whether both are shares in the same batch.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// When its source gave it out, in wall time.
+    pub fn issued(&self) -> Instant {
+        self.0.issued
     }
 
     /// Keeps it unresolved for good: an event under it was given up undelivered, so the source must

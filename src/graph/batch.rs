@@ -195,7 +195,7 @@ mod tests {
             events(&[9000])
         };
         let input = stream::iter([events(&[0, 8000])]).chain(stream::once(later)).boxed();
-        assert_eq!(sizes(input, clock).await, [2, 1]);
+        assert_eq!(sizes(input, clock.clone()).await, [2, 1]);
         assert_eq!(clock.elapsed(), Duration::from_millis(150));
     }
 
@@ -204,7 +204,7 @@ mod tests {
         let clock = Clock::new(Some(noon()), Speed::Max, false);
         let whole = stream::iter([events(&[0, 50, 100, 150, 199, 200])]).boxed();
         let cut = [&[0][..], &[50, 100], &[150], &[199, 200]].map(events);
-        assert_eq!(sizes(whole, clock).await, [2, 3, 1]);
+        assert_eq!(sizes(whole, clock.clone()).await, [2, 3, 1]);
         assert_eq!(sizes(stream::iter(cut).boxed(), clock).await, [2, 3, 1]);
     }
 

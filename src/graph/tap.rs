@@ -42,7 +42,72 @@ pub trait Tap: Send + Sync {
 }
 
 /// The taps of a run, by the stages' names.
-pub type Taps = HashMap<String, Arc<dyn Tap>>;
+#[derive(Clone, Default)]
+pub struct Taps(HashMap<String, Arc<dyn Tap>>);
+
+impl Taps {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one to a stage, beside those that it has.
+    pub fn insert(&mut self, stage: String, tap: Arc<dyn Tap>) {
+        let tap = match self.0.remove(&stage) {
+            Some(first) => Arc::new(Both(first, tap)),
+            None => tap,
+        };
+        self.0.insert(stage, tap);
+    }
+
+    /// The tap of a stage.
+    pub(super) fn get(&self, stage: &str) -> Option<&Arc<dyn Tap>> {
+        self.0.get(stage)
+    }
+}
+
+impl FromIterator<(String, Arc<dyn Tap>)> for Taps {
+    fn from_iter<I: IntoIterator<Item = (String, Arc<dyn Tap>)>>(taps: I) -> Self {
+        let mut all = Self::new();
+        taps.into_iter().for_each(|(stage, tap)| all.insert(stage, tap));
+        all
+    }
+}
+
+/// Two taps of one stage.
+struct Both(Arc<dyn Tap>, Arc<dyn Tap>);
+
+impl Tap for Both {
+    fn enters(&self, batch: &Batch) {
+        self.0.enters(batch);
+        self.1.enters(batch);
+    }
+
+    fn leaves(&self, batch: &Batch) {
+        self.0.leaves(batch);
+        self.1.leaves(batch);
+    }
+
+    fn begins(&self) {
+        self.0.begins();
+        self.1.begins();
+    }
+
+    fn rests(&self) {
+        self.1.rests();
+        self.0.rests();
+    }
+
+    fn drops(&self, event: &Event) {
+        self.0.drops(event);
+        self.1.drops(event);
+    }
+
+    fn fails(&self, event: &Event, failure: &Failure) {
+        self.0.fails(event, failure);
+        self.1.fails(event, failure);
+    }
+}
 
 /// Shows a stage's input to its tap, if it has one.
 pub(super) fn entering(input: BatchStream, tap: Option<&Arc<dyn Tap>>) -> BatchStream {

@@ -1,18 +1,23 @@
 //! The account of one stage: every event that comes in is entered once when it leaves.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::FxBuildHasher;
+use tokio::time::Instant;
 
-use super::{DeliveryFigures, DeliveryTally, Findings, FindingsBoard, MetricTally, StageMetrics};
-use crate::event::{Batch, Key, Timestamp};
+use super::{
+    DeliveryFigures, DeliveryTally, Fate, Findings, FindingsBoard, Incident, LatencyFigures,
+    LatencyTally, MetricTally, Observer, Observers, StageMetrics,
+};
+use crate::event::{Batch, Event, Key, Timestamp};
+use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::script::{RuleFigures, RuleTally};
 
 /// What has happened at one stage. Entries are made per batch; reading takes no part in the flow.
-#[derive(Debug)]
 pub struct Account {
     /// The stage's name in the spec.
     pub stage: String,
@@ -22,6 +27,10 @@ pub struct Account {
     pub component: String,
     /// What a sink's delivery says of itself.
     pub delivery: DeliveryFigures,
+    /// How long delivered events took.
+    latency: LatencyFigures,
+    /// Who is told what happens.
+    observers: OnceLock<Observers>,
     received: AtomicU64,
     sent: AtomicU64,
     derived: AtomicU64,
@@ -58,6 +67,8 @@ struct Details {
 /// An account at one moment; where a figure does not count events, it says so.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
+    /// Whether the events that it made are the run's own, and not derived from others.
+    pub is_source: bool,
     /// Events that came in.
     pub received: u64,
     /// Events that went out to other stages, each once.
@@ -84,6 +95,8 @@ pub struct Tally {
     pub buffered: u64,
     /// A sink's delivery.
     pub delivery: Option<DeliveryTally>,
+    /// How long delivered events took.
+    pub latency: LatencyTally,
     /// Batches that were delivered.
     pub batches: u64,
     /// What a stage that checks events has found.
@@ -115,6 +128,8 @@ impl Account {
             kind,
             component: component.to_owned(),
             delivery: DeliveryFigures::default(),
+            latency: LatencyFigures::default(),
+            observers: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             derived: AtomicU64::new(0),
@@ -132,6 +147,26 @@ impl Account {
             calls: AtomicU32::new(0),
             details: Mutex::default(),
         }
+    }
+
+    /// Has observers told what happens from now on; they are set once.
+    pub fn observe(&self, observers: Observers) {
+        let _ = self.observers.set(observers);
+    }
+
+    /// Tells each observer something about this stage.
+    pub fn tell(&self, mut tell: impl FnMut(&dyn Observer, &str)) {
+        for observer in self.observers.get().into_iter().flat_map(Observers::iter) {
+            tell(observer, &self.stage);
+        }
+    }
+
+    /// Tells observers what went wrong.
+    pub fn incident(&self, failure: &Failure, event: Option<&Event>, fate: Fate) {
+        let Failure { category, reason } = failure;
+        let (stage, kind) = (self.stage.as_str(), self.kind);
+        let incident = Incident { stage, kind, category, reason, event, fate };
+        self.tell(|observer, _| observer.failed(&incident));
     }
 
     /// Shows what the stage finds; it has one board.
@@ -174,6 +209,9 @@ impl Account {
     /// Enters a source's batch: its events begin here.
     pub fn generate(&self, batch: &Batch) {
         self.derived.fetch_add(batch.len() as u64, Relaxed);
+        if !batch.is_empty() {
+            self.tell(|observer, source| observer.generated(source, batch));
+        }
         let times = || batch.events().iter().map(|event| event.time);
         let (Some(earliest), Some(latest)) = (times().min(), times().max()) else { return };
         let mut details = self.details();
@@ -222,8 +260,12 @@ impl Account {
         self.absorbed.fetch_add(events as u64, Relaxed);
     }
 
-    /// Enters a batch of which that many events were delivered.
-    pub fn deliver(&self, batch: &Batch, events: usize) {
+    /// Enters a batch of which that many events were delivered; `emitted` is when a source gave out
+    /// the oldest of them.
+    pub fn deliver(&self, batch: &Batch, events: usize, emitted: Option<Instant>) {
+        if let Some(emitted) = emitted {
+            self.latency.record(emitted.elapsed());
+        }
         self.delivered.fetch_add(events as u64, Relaxed);
         self.batches.fetch_add(1, Relaxed);
         if let Some(last) = batch.events().last() {
@@ -267,12 +309,14 @@ impl Account {
     /// Notes why the stage cannot go on.
     pub fn break_off(&self, error: &str) {
         self.details().error.get_or_insert_with(|| error.to_owned());
+        self.incident(&Failure::new("stage_failed", error), None, Fate::StageFailed);
     }
 
     /// The figures now.
     pub fn tally(&self) -> Tally {
         let (details, delivery) = (self.details(), self.delivery.tally());
         Tally {
+            is_source: self.kind == Kind::Source,
             received: self.received.load(Relaxed),
             sent: self.sent.load(Relaxed),
             derived: self.derived.load(Relaxed),
@@ -286,6 +330,7 @@ impl Account {
             errors: details.errors.clone(),
             buffered: delivery.map_or(0, |delivery| delivery.buffered),
             delivery,
+            latency: self.latency.tally(),
             batches: self.batches.load(Relaxed),
             findings: self.findings.get().map(|board| board.lock().clone()),
             rule: self.rules.get().and_then(|instances| RuleFigures::tally(instances)),
@@ -301,6 +346,12 @@ impl Account {
 
     fn details(&self) -> MutexGuard<'_, Details> {
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("stage", &self.stage).finish_non_exhaustive()
     }
 }
 
@@ -323,6 +374,12 @@ impl Tally {
     /// Events lost because of a failure.
     pub fn losses(&self) -> u64 {
         self.dropped.values().sum()
+    }
+
+    /// Events that are inside: they wait, are worked on, or are in the buffer of a sink.
+    pub fn backlog(&self) -> u64 {
+        let left = self.sent + self.delivered + self.filtered + self.absorbed;
+        (self.received + self.derived).saturating_sub(left + self.dead_letters() + self.losses())
     }
 
     /// Whether everything that came in or was made here has left: the account balances. While a

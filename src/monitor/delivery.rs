@@ -17,10 +17,25 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+/// Whether a sink has its receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// It is being opened.
+    #[default]
+    Connecting,
+    /// It was opened, and the last attempt, if there was one, got through.
+    Connected,
+    /// It cannot be opened, or the last attempt did not get through.
+    Failed,
+}
+
 /// The figures of one delivery, entered while it works.
 #[derive(Debug, Default)]
 pub struct DeliveryFigures {
     is_there: AtomicBool,
+    has_opened: AtomicBool,
+    connection: AtomicU8,
     attempts_failed: AtomicU64,
     connection_failures: AtomicU64,
     retried_events: AtomicU64,
@@ -37,6 +52,11 @@ pub struct DeliveryFigures {
 /// The figures of a delivery at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DeliveryTally {
+    /// Whether the sink has its receiver.
+    pub connection: Connection,
+    /// Whether the sink was opened, whatever became of the connection since.
+    #[serde(skip)]
+    pub has_opened: bool,
     /// Attempts of which nothing was delivered, and that are made again.
     pub attempts_failed: u64,
     /// Those of them that did not get through to the receiver.
@@ -79,11 +99,23 @@ impl DeliveryFigures {
         self.is_there.store(true, Relaxed);
     }
 
+    /// Enters that the sink is open.
+    pub fn open(&self) {
+        self.has_opened.store(true, Relaxed);
+        self.set_connection(Connection::Connected);
+    }
+
+    /// Enters whether the receiver is there.
+    pub fn set_connection(&self, connection: Connection) {
+        self.connection.store(connection as u8, Relaxed);
+    }
+
     /// Enters an attempt that failed and is made again.
     pub fn fail_attempt(&self, category: &str) {
         self.attempts_failed.fetch_add(1, Relaxed);
         if category == "connection" {
             self.connection_failures.fetch_add(1, Relaxed);
+            self.set_connection(Connection::Failed);
         }
     }
 
@@ -129,6 +161,12 @@ impl DeliveryFigures {
     /// The figures now, where there is a delivery.
     pub fn tally(&self) -> Option<DeliveryTally> {
         self.is_there.load(Relaxed).then(|| DeliveryTally {
+            connection: match self.connection.load(Relaxed) {
+                0 => Connection::Connecting,
+                1 => Connection::Connected,
+                _ => Connection::Failed,
+            },
+            has_opened: self.has_opened.load(Relaxed),
             attempts_failed: self.attempts_failed.load(Relaxed),
             connection_failures: self.connection_failures.load(Relaxed),
             retried_events: self.retried_events.load(Relaxed),

@@ -1,4 +1,4 @@
-//! Statistics and health of a run, under the names that users of the retail generator know.
+//! Statistics of a run, under the names that users of the retail generator know.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Account, BreakerState, DeliveryTally, Findings, MetricTally, Tally};
+use super::history::NOW;
+use super::{
+    Account, DeliveryTally, Findings, History, HookTally, Latency, LatencyTally, MetricTally,
+    Sample, StageSample, Tally,
+};
 use crate::event::Timestamp;
 use crate::kind::Kind;
 use crate::script::RuleTally;
@@ -22,8 +26,13 @@ pub struct Statistics {
     pub events_sent_successfully: u64,
     /// Events that became dead letters or were dropped because of a failure.
     pub events_failed: u64,
-    /// Source events per second of wall time, over the whole run.
+    /// Source events per second of wall time: over the last ten seconds, or, in the report, over
+    /// the whole run.
     pub events_per_second: f64,
+    /// The same over several windows, none of which is longer than the run.
+    pub rates: Rates,
+    /// How long it took from the source to sinks' receivers, in the whole run.
+    pub latency: Option<Latency>,
     /// Batches that were delivered.
     pub batches_sent: u64,
     /// Bytes that sinks handed over, where they know.
@@ -50,6 +59,25 @@ pub struct Statistics {
     pub elapsed_seconds: f64,
     /// The stages, in the order of the flow.
     pub stages: Vec<StageStatistics>,
+    /// What the calls of hooks come to, of those that were called.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<&'static str, HookTally>,
+}
+
+/// Source events per second of wall time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// Over the last ten seconds.
+    #[serde(rename = "10s")]
+    pub ten_seconds: f64,
+    /// Over the last minute.
+    #[serde(rename = "1m")]
+    pub minute: f64,
+    /// Over the last five minutes.
+    #[serde(rename = "5m")]
+    pub five_minutes: f64,
+    /// Over the whole run.
+    pub run: f64,
 }
 
 /// The figures of one stage.
@@ -65,6 +93,10 @@ pub struct StageStatistics {
     pub received: u64,
     /// Events it made.
     pub derived: u64,
+    /// Events that go out of it per second of wall time, over the last ten seconds.
+    pub rate: f64,
+    /// Events that are inside: they wait, are worked on, or are in the buffer of a sink.
+    pub backlog: u64,
     /// Events that another run left behind for this one.
     pub recovered: u64,
     /// Events that went on to other stages, or to a sink's receiver.
@@ -84,6 +116,9 @@ pub struct StageStatistics {
     /// How a sink's delivery does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryTally>,
+    /// How long it took from the source to a sink's receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// What a stage that checks events has found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub findings: Option<Findings>,
@@ -101,45 +136,30 @@ pub struct StageStatistics {
     pub balances: bool,
 }
 
-/// Whether a run is well.
-#[derive(Clone, Debug, Serialize)]
-pub struct Health {
-    /// Whether every component is.
-    pub overall_healthy: bool,
-    /// Each stage.
-    pub components: BTreeMap<String, ComponentHealth>,
-}
-
-/// Whether one stage is well.
-#[derive(Clone, Debug, Serialize)]
-pub struct ComponentHealth {
-    /// No error ended it, its share of failed events is below 5 %, and its circuit breaker is
-    /// closed.
-    pub healthy: bool,
-    /// Failed events in all events that it saw, 0 to 1.
-    pub error_rate: f64,
-    /// Why it could not go on.
-    pub error: Option<String>,
-    /// Whether a sink's delivery sends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub circuit_breaker: Option<BreakerState>,
-    /// How full a sink's buffer is, 0 to 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub buffer_utilisation: Option<f64>,
-}
-
-/// The share of failed events from which on a stage is unwell.
-const ERROR_RATE_MAX: f64 = 0.05;
-
 impl Statistics {
-    /// Adds up the accounts of a run.
-    pub fn of(accounts: &[Arc<Account>], elapsed: Duration) -> Self {
-        let tallies: Vec<Tally> = accounts.iter().map(|account| account.tally()).collect();
+    /// Adds up the accounts of a run; `now` is the same moment in its history.
+    pub fn of(
+        accounts: &[Arc<Account>],
+        tallies: &[Tally],
+        history: &History,
+        now: &Sample,
+        hooks: BTreeMap<&'static str, HookTally>,
+    ) -> Self {
+        let elapsed = now.elapsed;
         let of_kind = |is_source: bool| {
-            let stages = accounts.iter().zip(&tallies);
+            let stages = accounts.iter().zip(tallies);
             stages.filter(move |(account, _)| (account.kind == Kind::Source) == is_source)
         };
         let sources = || of_kind(true).map(|(_, tally)| tally);
+        let over = |length| history.window(length, now.clone()).rate();
+        let rates = Rates {
+            ten_seconds: over(NOW),
+            minute: over(Duration::from_mins(1)),
+            five_minutes: over(Duration::from_mins(5)),
+            run: over(Duration::MAX),
+        };
+        let latency =
+            tallies.iter().fold(LatencyTally::default(), |sum, tally| sum.plus(&tally.latency));
         let events_generated = sources().map(|tally| tally.derived).sum();
         let sum = |figure: fn(&Tally) -> u64| tallies.iter().map(figure).sum::<u64>();
         let delivery = |figure: fn(&DeliveryTally) -> u64| {
@@ -150,7 +170,9 @@ impl Statistics {
             events_derived: of_kind(false).map(|(_, tally)| tally.derived).sum(),
             events_sent_successfully: sum(|tally| tally.delivered),
             events_failed: sum(Tally::dead_letters) + sum(Tally::losses),
-            events_per_second: events_generated as f64 / elapsed.as_secs_f64().max(1e-9),
+            events_per_second: rates.ten_seconds,
+            rates,
+            latency: latency.latency(),
             batches_sent: sum(|tally| tally.batches),
             bytes_sent: delivery(|delivery| delivery.bytes_sent),
             delivery_attempts_failed: delivery(|delivery| delivery.attempts_failed),
@@ -167,7 +189,8 @@ impl Statistics {
             first_event_time: sources().filter_map(|tally| tally.first_event_time).min(),
             last_event_time: sources().filter_map(|tally| tally.last_event_time).max(),
             elapsed_seconds: elapsed.as_secs_f64(),
-            stages: accounts.iter().zip(&tallies).map(stage).collect(),
+            stages: accounts.iter().zip(tallies).zip(&now.stages).map(stage).collect(),
+            hooks,
         }
     }
 
@@ -195,39 +218,15 @@ impl Statistics {
     }
 }
 
-impl Health {
-    /// Looks at the accounts of a run.
-    pub fn of(accounts: &[Arc<Account>]) -> Self {
-        let components: BTreeMap<String, ComponentHealth> = accounts
-            .iter()
-            .map(|account| (account.stage.clone(), component_health(&account.tally())))
-            .collect();
-        Self { overall_healthy: components.values().all(|component| component.healthy), components }
-    }
-}
-
-fn component_health(tally: &Tally) -> ComponentHealth {
-    let failed = (tally.dead_letters() + tally.losses()) as f64;
-    let breaker = tally.delivery.map(|delivery| delivery.circuit_breaker);
-    let error_rate = failed / ((tally.received + tally.derived) as f64).max(1.0);
-    ComponentHealth {
-        healthy: tally.error.is_none()
-            && error_rate < ERROR_RATE_MAX
-            && breaker.is_none_or(|breaker| breaker == BreakerState::Closed),
-        error_rate,
-        error: tally.error.clone(),
-        circuit_breaker: breaker,
-        buffer_utilisation: tally.delivery.map(|delivery| delivery.buffer_utilisation()),
-    }
-}
-
-fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
+fn stage(((account, tally), now): ((&Arc<Account>, &Tally), &StageSample)) -> StageStatistics {
     StageStatistics {
         stage: account.stage.clone(),
         kind: account.kind.singular(),
         component: account.component.clone(),
         received: tally.received,
         derived: tally.derived,
+        rate: now.rate,
+        backlog: now.backlog,
         recovered: tally.recovered,
         sent: tally.sent + tally.delivered,
         copied: tally.copied,
@@ -237,6 +236,7 @@ fn stage((account, tally): (&Arc<Account>, &Tally)) -> StageStatistics {
         dropped: add_up([&tally.dropped]),
         buffered: tally.buffered,
         delivery: tally.delivery,
+        latency: tally.latency.latency(),
         findings: tally.findings.clone(),
         rule: tally.rule.clone(),
         metrics: tally.metrics.clone(),

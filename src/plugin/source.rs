@@ -42,7 +42,7 @@ impl Source for PluginSource {
             // Its events do not come again, so another run must not give their ids to others.
             cx.trace_ids = cx.trace_ids.begun_at(cx.clock.wall());
         }
-        self.working.maker.context.set_clock(cx.clock);
+        self.working.maker.context.set_clock(cx.clock.clone());
         let plugin = before.as_ref().and_then(|before| before.plugin.clone());
         let mut link = Link::begin(self.working, &cx, plugin)?;
         let started = match link.answer().await {
@@ -136,7 +136,7 @@ impl PluginFeed {
     /// The next events of what was given that are due, and where that leads.
     fn part(&mut self) -> Option<Batch> {
         let open = self.open.as_mut()?;
-        let clock = self.cx.clock;
+        let clock = self.cx.clock.clone();
         let mut events = Vec::new();
         while events.len() < self.cx.batch_events.max(1)
             && let Some((at, event)) = open.events.next_if(|(_, event)| clock.is_due(event.time))

@@ -47,7 +47,9 @@ impl Report {
         drained: bool,
         overdue: Option<Duration>,
     ) -> Self {
-        let statistics = monitor.statistics();
+        let mut statistics = monitor.statistics();
+        // A run that is over has no last seconds.
+        statistics.events_per_second = statistics.rates.run;
         let (mut errors, balanced) = (control.errors(), statistics.balance());
         if drained && errors.is_empty() && !balanced {
             errors

@@ -272,7 +272,7 @@ impl HubReceiver {
         let interval = settings.balance_interval.0;
         let me: Arc<str> = azure_core::Uuid::new_v4().to_string().into();
         let sharing = Sharing {
-            store: settings.store(names, cx.clock)?,
+            store: settings.store(names, cx.clock.clone())?,
             random: Random::new(self.seed, u64::from(crc32fast::hash(me.as_bytes()))),
             me,
             stage: cx.stage.clone(),

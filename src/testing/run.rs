@@ -83,6 +83,7 @@ async fn to_its_end(plan: &Plan, case: &Case) -> Result<Seen, Problems> {
             Input::Source { .. } => None,
         },
         taps,
+        observers: crate::monitor::Observers::default(),
     };
     let graph = Graph::wire(&plan, &around)?;
     let run = Run::new(graph, &around, DELIVERY_TIMEOUT);

@@ -17,8 +17,8 @@ use crate::cli::{LogFormat, log};
 const LINE_INTERVAL: Duration = Duration::from_millis(200);
 /// Over how many changes of the line the rate is taken: events come in bursts.
 const LOOKS: usize = 15;
-/// How often the log says something.
-const LOG_INTERVAL: Duration = Duration::from_secs(30);
+/// The log says something no more often than that, whatever the spec says.
+const LOG_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// How many sinks have room in the line.
 const SINKS_SHOWN: usize = 4;
 
@@ -26,8 +26,8 @@ const SINKS_SHOWN: usize = 4;
 pub(super) enum Progress {
     /// As a line that changes.
     Line,
-    /// As lines in the log.
-    Log,
+    /// As lines in the log, so often.
+    Log(Duration),
     /// Not at all.
     Hidden,
 }
@@ -40,7 +40,7 @@ impl Progress {
             _ if output.quiet > 0 => Self::Hidden,
             LogFormat::Text if on_terminal && prints_to_terminal(plan) => Self::Hidden,
             LogFormat::Text if on_terminal => Self::Line,
-            _ => Self::Log,
+            _ => Self::Log(plan.spec.monitoring.interval.0),
         }
     }
 
@@ -48,7 +48,7 @@ impl Progress {
     pub(super) async fn show(self, monitor: Monitor) {
         match self {
             Self::Line => show_line(&monitor).await,
-            Self::Log => show_in_log(&monitor).await,
+            Self::Log(interval) => show_in_log(&monitor, interval).await,
             Self::Hidden => {}
         }
     }
@@ -82,8 +82,8 @@ impl Drop for Line {
     }
 }
 
-async fn show_in_log(monitor: &Monitor) {
-    let mut ticks = tokio::time::interval(LOG_INTERVAL);
+async fn show_in_log(monitor: &Monitor, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval.max(LOG_INTERVAL_MIN));
     // The first tick is at once, when there is nothing to say yet.
     ticks.tick().await;
     let mut last = monitor.statistics();

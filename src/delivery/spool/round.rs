@@ -2,11 +2,16 @@
 
 use std::collections::VecDeque;
 
+use tokio::time::Instant;
+
 use super::SYNC_RECORDS;
 use crate::delivery::buffer::{Held, Receipt};
 use crate::delivery::disk::{Damage, DiskError, DiskErrorReason, DiskQueue, Dropped, Next, Record};
 use crate::event::{Batch, Event, JsonReader, JsonWriter, Timestamp};
 use crate::spec::WhenBufferFull;
+
+/// Of how many records it is remembered when their events were given out.
+const EMISSIONS_MAX: usize = 4096;
 
 /// The queue, and what is on its way into it.
 pub(super) struct Spool {
@@ -16,6 +21,9 @@ pub(super) struct Spool {
     blocked: VecDeque<Batch>,
     /// Batches that were appended since the last sync; their tokens are let go with it.
     unsynced: Vec<Batch>,
+    /// When the events of records were given out by their source, for those of this run that were not
+    /// read yet; of more than [`EMISSIONS_MAX`] only the first are known.
+    emissions: VecDeque<(u64, Instant)>,
     /// Something was settled since the last sync.
     has_settled: bool,
     writer: JsonWriter,
@@ -79,6 +87,7 @@ impl Spool {
             when_full,
             blocked: VecDeque::new(),
             unsynced: Vec::new(),
+            emissions: VecDeque::new(),
             has_settled: false,
             writer: JsonWriter::new(),
             reader: JsonReader::new(),
@@ -135,8 +144,10 @@ impl Spool {
                 continue;
             }
             match self.queue.append(self.writer.as_bytes(), events) {
-                Ok(_) => {
+                Ok(sequence) => {
                     found.appended += u64::from(events);
+                    let emitted = batch.emitted().filter(|_| self.emissions.len() < EMISSIONS_MAX);
+                    self.emissions.extend(emitted.map(|emitted| (sequence, emitted)));
                     self.unsynced.push(batch);
                 }
                 Err(error) => {
@@ -229,7 +240,25 @@ impl Spool {
             return Err(format!("{} events in place of {}", events.len(), record.events));
         }
         let bytes_per_event = record.payload.len() as u64 / u64::from(record.events);
-        let receipt = Receipt { number: record.sequence, bytes_per_event };
+        let receipt = Receipt {
+            number: record.sequence,
+            bytes_per_event,
+            emitted: self.emitted(record.sequence),
+        };
         Ok(Held { batch: Batch::new(events, Timestamp::MIN, None), receipt })
+    }
+
+    /// When the events of a record were given out; those of records before it are not asked for.
+    fn emitted(&mut self, sequence: u64) -> Option<Instant> {
+        while let Some((of, emitted)) = self.emissions.front().copied() {
+            if of > sequence {
+                break;
+            }
+            self.emissions.pop_front();
+            if of == sequence {
+                return Some(emitted);
+            }
+        }
+        None
     }
 }

@@ -127,7 +127,7 @@ impl Link {
             is_woken,
             is_stopped: Arc::clone(&is_stopped),
             out,
-            clock: cx.clock,
+            clock: cx.clock.clone(),
             ledger: cx.ledger.clone(),
             failures: cx.failures.clone(),
             most,

@@ -295,7 +295,7 @@ async fn what_a_poll_gave_before_it_could_not_go_on_is_handed_on() {
 #[tokio::test(start_paused = true)]
 async fn events_ahead_of_their_time_wait_for_it() {
     let clock = clock(Speed::Factor(1.0));
-    let fixture = fixture(5, 5, 100, clock);
+    let fixture = fixture(5, 5, 100, clock.clone());
     let mut feed = fixture.open(None).await;
     for number in 0..5 {
         let batch = feed.next().await.unwrap().unwrap();

@@ -46,7 +46,7 @@ impl Fixture {
         let dead = folder.path().join("dead.ndjson");
         let cx = SourceContext {
             stage: "replay".to_owned(),
-            clock,
+            clock: clock.clone(),
             end: None,
             ledger: Ledger::new(),
             trace_ids: TraceIds::new(1, 0),
@@ -210,7 +210,7 @@ async fn full_dead_letters_stop_the_run() {
     let mut fixture = Fixture::new();
     let path = fixture.file("events.ndjson", "1\n2\n3\n");
     let dead = fixture.path("small.ndjson");
-    let dead_letters = DeadLetters::new(dead, 2, WhenFull::Stop, "", fixture.cx.clock);
+    let dead_letters = DeadLetters::new(dead, 2, WhenFull::Stop, "", fixture.cx.clock.clone());
     let (failures, control) = failures(dead_letters);
     fixture.cx.failures = failures;
     fixture.batches(settings(path)).await;

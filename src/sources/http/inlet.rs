@@ -92,7 +92,7 @@ impl Inlet {
             room: Arc::new(Semaphore::new(settings.max_requests as usize)),
             stage: cx.stage.clone(),
             refused: Refusals::default(),
-            clock: cx.clock,
+            clock: cx.clock.clone(),
             ledger: cx.ledger.clone(),
             settings,
             enter,

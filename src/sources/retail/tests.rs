@@ -105,7 +105,7 @@ async fn the_size_of_batches_and_the_speed_change_no_event() {
 #[tokio::test(start_paused = true)]
 async fn on_the_clock_each_event_comes_at_its_time() {
     let clock = clock(Speed::Factor(30.0));
-    let mut feed = feed(json!({}), clock, 90, 256).await;
+    let mut feed = feed(json!({}), clock.clone(), 90, 256).await;
     let mut batches = Vec::new();
     while let Some(batch) = feed.next().await.unwrap() {
         let now = clock.now();
@@ -125,7 +125,8 @@ async fn on_the_clock_each_event_comes_at_its_time() {
 #[tokio::test(start_paused = true)]
 async fn bursts_are_whole_and_on_schedule_and_a_late_one_is_caught_up_with() {
     let clock = clock(Speed::Factor(1.0));
-    let mut feed = feed(json!({ "emit_interval_ms": 500, "burst": 40 }), clock, 60, 16).await;
+    let mut feed =
+        feed(json!({ "emit_interval_ms": 500, "burst": 40 }), clock.clone(), 60, 16).await;
     let millis = || clock.elapsed().as_millis() as u64;
     let mut burst = async || {
         let (mut told, mut at) = (0, 0);
@@ -156,7 +157,7 @@ async fn what_is_past_comes_at_once_and_then_the_source_is_live() {
     // There are ads by night, too.
     let more = json!({ "emit": ["ad_impression"], "ads_per_customer": 1000 });
     let end = wall + Duration::from_mins(10);
-    let mut feed = open(settings(&more), clock, Some(end), 256, None).await.unwrap();
+    let mut feed = open(settings(&more), clock.clone(), Some(end), 256, None).await.unwrap();
     let (mut past, mut live) = (0, 0);
     let mut batches = Vec::new();
     while let Some(batch) = feed.next().await.unwrap() {
@@ -180,7 +181,7 @@ async fn what_is_past_comes_at_once_and_then_the_source_is_live() {
 async fn where_nothing_is_told_the_watermark_goes_with_the_clock_and_the_source_gives_way() {
     let silent = settings(&json!({ "emit": ["incident_started"] }));
     let clock = clock(Speed::Factor(10.0));
-    let mut feed = open(silent.clone(), clock, None, 256, None).await.unwrap();
+    let mut feed = open(silent.clone(), clock.clone(), None, 256, None).await.unwrap();
     for _ in 0..1_000 {
         let batch = feed.next().await.unwrap().unwrap();
         assert!(batch.is_empty());

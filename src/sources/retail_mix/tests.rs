@@ -210,7 +210,7 @@ async fn nights_are_quieter_with_realistic_hours() {
 #[tokio::test(start_paused = true)]
 async fn ticks_are_paced_and_a_late_one_is_caught_up_with() {
     let clock = clock(Speed::Factor(2.0));
-    let mut bursts = bursts(RetailMix::default(), clock, 4.0, 256);
+    let mut bursts = bursts(RetailMix::default(), clock.clone(), 4.0, 256);
     let millis = || clock.elapsed().as_millis();
     for tick in 0..3 {
         bursts.next().await.unwrap();

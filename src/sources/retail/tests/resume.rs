@@ -71,7 +71,7 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn a_stopped_run_goes_on_at_its_pace() {
     let paced = clock(Speed::Factor(60.0));
-    let mut first = feed(json!({}), paced, 90, 256).await;
+    let mut first = feed(json!({}), paced.clone(), 90, 256).await;
     let mut batches = Vec::new();
     while paced.elapsed() < Duration::from_secs(30) {
         batches.extend(first.next().await.unwrap());
@@ -80,7 +80,7 @@ async fn a_stopped_run_goes_on_at_its_pace() {
     let half = paced.now();
     let paced = clock(Speed::Factor(60.0)).going_on_from(half);
     let end = noon() + Duration::from_mins(90);
-    let second = open(settings(&json!({})), paced, Some(end), 256, Some(&state)).await;
+    let second = open(settings(&json!({})), paced.clone(), Some(end), 256, Some(&state)).await;
     let mut second = second.unwrap();
     while let Some(batch) = second.next().await.unwrap() {
         assert!(
@@ -110,7 +110,7 @@ async fn bursts_go_on_where_the_schedule_was() {
     let state = kept(&first.state());
     let paced = clock(Speed::Factor(1.0)).going_on_from(noon() + Duration::from_secs(1));
     let end = Some(noon() + Duration::from_hours(1));
-    let mut second = open(settings(&more), paced, end, 16, Some(&state)).await.unwrap();
+    let mut second = open(settings(&more), paced.clone(), end, 16, Some(&state)).await.unwrap();
     for (count, millis) in [(rest, 0), (40, 500), (40, 1_000)] {
         let mut told = 0;
         while told < count {
