@@ -68,7 +68,7 @@ impl AuditLog {
     }
 
     fn line(&self, attempt: &Attempt<'_>) -> Option<Vec<u8>> {
-        let events = attempt.events.events();
+        let events = tried(attempt);
         let reason = attempt.failure.map(|failure| (self.mask)(&failure.reason));
         let line = Line {
             time: self.clock.wall(),
@@ -111,9 +111,15 @@ impl Observer for AuditLog {
     }
 }
 
+/// The events that were tried.
+fn tried<'a>(attempt: &Attempt<'a>) -> &'a [Event] {
+    let events = attempt.events.events();
+    &events[..attempt.tried.min(events.len())]
+}
+
 /// What an attempt came to, in a word.
 fn outcome(attempt: &Attempt<'_>) -> &'static str {
-    let events = attempt.events.len();
+    let events = attempt.tried;
     if attempt.delivered == events {
         "delivered"
     } else if attempt.delivered > 0 {
@@ -143,8 +149,8 @@ fn partition_keys(events: &[Event]) -> Vec<&Text> {
 
 /// The partitions that events go to, where the sink knows, in order.
 fn partitions(attempt: &Attempt<'_>) -> Vec<u32> {
-    let events = attempt.events.events().iter();
-    let mut partitions: Vec<u32> = events.filter_map(|event| attempt.partition_of(event)).collect();
+    let partition_of = attempt.partition_of.0;
+    let mut partitions: Vec<u32> = tried(attempt).iter().filter_map(partition_of).collect();
     partitions.sort_unstable();
     partitions.dedup();
     partitions

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::audit::AuditLog;
 use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile};
 use crate::clock::{Clock, Speed};
 use crate::component::Component;
@@ -149,6 +150,7 @@ impl Engine {
         let lock = self.lock_state()?;
         let before = self.snapshot()?;
         let clock = self.clock(before.as_ref());
+        let observers = self.observers(&clock)?;
         let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
         let checkpoints = self.checkpoints(lock, before, &clock)?;
         let around = Surroundings {
@@ -160,7 +162,7 @@ impl Engine {
             control,
             entries: None,
             taps: self.taps.clone(),
-            observers: self.observers.clone(),
+            observers,
             clock,
         };
         for letters in around.own_dead_letters.values().chain([&around.dead_letters]) {
@@ -172,6 +174,23 @@ impl Engine {
         let limits =
             Limits { max_memory_bytes: monitoring.max_memory_bytes, max_cpu: monitoring.max_cpu };
         Ok(Run::new(graph, &around, self.drain_timeout).with_limits(limits))
+    }
+
+    /// Whoever is told what happens: those that were given, and the audit log.
+    fn observers(&self, clock: &Clock) -> Result<Observers, Problems> {
+        let mut observers = self.observers.clone();
+        if let Some(settings) = &self.plan.spec.monitoring.audit {
+            let document = self.plan.document.clone();
+            let mask = move |text: &str| document.masked(text);
+            let log = AuditLog::open(settings, self.plan.name(), clock.clone(), mask);
+            observers.push(Arc::new(log.map_err(|reason| {
+                let path = settings.path.display();
+                Problem::error(format!("the audit log `{path}` cannot be written: {reason}"))
+                    .at(self.plan.document.place("/monitoring/audit/path"))
+                    .help("name another `path`, or leave `audit` out")
+            })?));
+        }
+        Ok(observers)
     }
 
     /// Event time begins where the spec says, or goes on from where it was. Where it is the wall's,

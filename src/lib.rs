@@ -14,6 +14,7 @@ pub mod security;
 pub mod script;
 pub mod spec;
 
+pub mod audit;
 pub mod batchers;
 pub mod checkpoint;
 pub mod component;
@@ -40,6 +41,8 @@ pub mod graph;
 pub mod runtime;
 
 pub mod engine;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 
 pub mod bench;
 pub mod testing;

@@ -11,6 +11,8 @@ use crate::spec::AuditSettings;
 const WAITING_BYTES_MAX: usize = 256 << 10;
 /// How far from the end a torn line is looked for.
 const TAIL_BYTES: u64 = 4 << 20;
+/// How each line begins.
+const LINE_START: &[u8] = b"{\"time\":";
 
 /// A file that lines are added to. Whole lines only: what was written in part is cut off again.
 pub(super) struct AuditFile {
@@ -145,7 +147,8 @@ impl AuditFile {
     }
 }
 
-/// Opens a file to add to it. A line that was torn when a process was killed is cut off.
+/// Opens a file to add to it. A line of ours that was torn when a process was killed is cut off;
+/// what is anything else is left as it is.
 fn append(path: &Path) -> io::Result<(File, u64)> {
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
     let length = file.metadata()?.len();
@@ -153,10 +156,19 @@ fn append(path: &Path) -> io::Result<(File, u64)> {
     let mut end = Vec::new();
     file.seek(SeekFrom::Start(length - tail))?;
     (&mut file).take(tail).read_to_end(&mut end)?;
-    let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place as u64 + 1);
-    let length = if whole == 0 && tail < length { length } else { length - tail + whole };
-    file.set_len(length)?;
-    Ok((file, length))
+    let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+    let torn = &end[whole..];
+    let is_ours = torn.starts_with(LINE_START) || LINE_START.starts_with(torn);
+    if torn.is_empty() {
+        return Ok((file, length));
+    }
+    if is_ours && (whole > 0 || tail == length) {
+        let length = length - torn.len() as u64;
+        file.set_len(length)?;
+        return Ok((file, length));
+    }
+    file.write_all(b"\n")?;
+    Ok((file, length + 1))
 }
 
 /// `audit.ndjson.1`

@@ -17,7 +17,7 @@ use crate::control::{Control, Phase};
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Timestamp};
 use crate::failure::Failure;
-use crate::monitor::{Account, Attempt, Connection, Fate, StageSpan};
+use crate::monitor::{Account, Attempt, Connection, Fate, PartitionOf, StageSpan};
 use crate::security::{Refusals, SECURITY};
 use crate::spec::{DeliverySettings, OnExhausted};
 use crate::stage::{Outcome, Refusal, Retry, Sink};
@@ -65,16 +65,18 @@ impl Undelivered {
     }
 
     /// An attempt at all of it, with success.
-    fn as_attempt<'a>(&'a self, sink: &'a str) -> Attempt<'a> {
+    fn as_attempt<'a>(&'a self, sink: &'a str, partition_of: PartitionOf<'a>) -> Attempt<'a> {
         Attempt {
             sink,
             lane: self.lane,
             batch: self.receipt.number,
             attempt: self.attempts,
             events: &self.batch,
+            tried: self.batch.len(),
             delivered: self.batch.len(),
             rejected: 0,
             failure: None,
+            partition_of,
         }
     }
 
@@ -257,11 +259,12 @@ impl Attempts {
 
     fn enter(&self, left: &mut Undelivered, outcome: Outcome) -> Step {
         let events = left.batch.len();
+        let partition_of = |event: &Event| self.sink.partition(event);
         match outcome {
             Outcome::Delivered => {
                 self.account.deliver(&left.batch, events, left.receipt.emitted);
                 self.account.tell(|observer, sink| {
-                    observer.attempted(&left.as_attempt(sink));
+                    observer.attempted(&left.as_attempt(sink, PartitionOf(&partition_of)));
                     observer.delivered(sink, &left.batch);
                 });
                 self.buffer.settle(left.receipt, events);
@@ -284,7 +287,8 @@ impl Attempts {
                 let failure = Failure::new("sink_closed", "the receiver closed");
                 self.account.tell(|observer, sink| {
                     let (delivered, failure) = (0, Some(&failure));
-                    observer.attempted(&Attempt { delivered, failure, ..left.as_attempt(sink) });
+                    let attempt = left.as_attempt(sink, PartitionOf(&partition_of));
+                    observer.attempted(&Attempt { delivered, failure, ..attempt });
                 });
                 self.control.stop();
                 self.stop_sending();
@@ -323,10 +327,12 @@ impl Attempts {
         let failed = failed.filter_map(|(event, refusal)| Some((event, &(*refusal)?.failure)));
         let failed: Vec<_> = failed.collect();
         let gone = failed.len();
+        let partition_of = |event: &Event| self.sink.partition(event);
         self.account.tell(|observer, sink| {
             let failure = refusals.iter().flatten().next().map(|refusal| &refusal.failure);
-            let attempt = left.as_attempt(sink);
-            observer.attempted(&Attempt { delivered, rejected: gone, failure, ..attempt });
+            let (tried, rejected) = (refusals.len(), gone);
+            let attempt = left.as_attempt(sink, PartitionOf(&partition_of));
+            observer.attempted(&Attempt { tried, delivered, rejected, failure, ..attempt });
             if delivered > 0 {
                 observer.delivered(
                     sink,

@@ -399,16 +399,13 @@ impl Instruments<'_> {
                 }
             },
         );
-        self.gauge(
-            "process.memory.usage",
-            "By",
-            "Memory that is resident.",
-            |look, values| {
-                if let Some(bytes) = look.health.resources().memory_bytes {
-                    values.give(bytes as f64, &[]);
-                }
-            },
-        );
+        self.gauge("process.memory.usage", "By", "Memory that is resident.", |look, values| {
+            let process = look.health.components.get("resources");
+            let process = process.and_then(|process| process.resources);
+            if let Some(bytes) = process.and_then(|process| process.memory_bytes) {
+                values.give(bytes as f64, &[]);
+            }
+        });
         // An observable counter of floats has a type of its own.
         let counter = self.meter.f64_observable_counter("process.cpu.time");
         let _ = counter

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use opentelemetry::trace::{Link, SamplingResult, SpanKind, TraceId};
+use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, Sampler, ShouldSample, Span, SpanData, SpanExporter, SpanProcessor,
+    BatchSpanProcessor, Sampler, SamplingResult, ShouldSample, Span, SpanData, SpanExporter,
+    SpanProcessor,
 };
 
 use super::client::CollectorClient;

@@ -235,6 +235,11 @@ impl Sink for EventHubsWriter {
         self.hubs.primary().partitioning().order_key(event).map(u32::from)
     }
 
+    /// With another hub in reserve it is not known which of both an event goes to.
+    fn partition(&self, event: &Event) -> Option<u32> {
+        self.hubs.only().and_then(|hub| hub.partition_of(event))
+    }
+
     fn bytes_sent(&self) -> u64 {
         self.hubs.bytes_sent()
     }

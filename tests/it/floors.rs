@@ -8,13 +8,13 @@ const FLOORS: &[&[&str]] = &[
     &["event"],
     &["clock", "control", "failure", "file_lock", "kind", "problem", "retail", "security"],
     &["spec", "script"],
-    &["monitor", "dead_letter", "state", "checkpoint", "stage", "component", "event_hubs"],
+    &["monitor", "audit", "dead_letter", "state", "checkpoint", "stage", "component", "event_hubs"],
     &["sources", "enrichers", "correlators", "batchers", "sinks", "delivery"],
     &["plugin", "registry"],
     &["plan"],
     &["graph"],
     &["runtime"],
-    &["engine", "testing", "bench", "capacity"],
+    &["engine", "otlp", "testing", "bench", "capacity"],
     &["cli", "main"],
 ];
 

@@ -1,5 +1,6 @@
 //! Black-box tests, by feature.
 
+mod audit;
 mod authoring;
 mod bench;
 mod command_line;
@@ -28,6 +29,8 @@ mod kills;
 mod libraries;
 mod loading;
 mod new_plugin;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outage;
 mod peer;
 mod pipelines;
@@ -41,6 +44,7 @@ mod retail;
 mod rules;
 mod sandbox;
 mod schemas;
+mod security;
 mod shards;
 mod testing;
 mod wrong_specs;
