@@ -40,9 +40,11 @@ pub mod graph;
 
 pub mod runtime;
 
-pub mod engine;
 #[cfg(feature = "otlp")]
 pub mod otlp;
+pub mod server;
+
+pub mod engine;
 
 pub mod bench;
 pub mod testing;

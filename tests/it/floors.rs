@@ -14,7 +14,8 @@ const FLOORS: &[&[&str]] = &[
     &["plan"],
     &["graph"],
     &["runtime"],
-    &["engine", "otlp", "testing", "bench", "capacity"],
+    &["server", "otlp"],
+    &["engine", "testing", "bench", "capacity"],
     &["cli", "main"],
 ];
 

@@ -17,7 +17,12 @@ use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use engine::spec::{AuditSettings, Document, Environment, OtlpSettings};
+
 use crate::harness::{Ended, Test};
+use crate::readme::blocks_of;
+
+const PAGE: &str = include_str!("../../docs/tracing.md");
 
 /// How a collector answers.
 #[derive(Clone, Copy, PartialEq)]
@@ -218,6 +223,10 @@ fn spans_and_figures_arrive_with_the_names_of_stages() {
     assert_eq!(figure("engine.events.delivered{stage=out}"), delivered);
     assert_eq!(figure("engine.circuit_breaker.state{stage=out}"), 0.0);
     assert_eq!(figure("engine.healthy{}"), 1.0);
+    for series in figures.keys() {
+        let name = series.split('{').next().unwrap();
+        assert!(PAGE.contains(&format!("`{name}`")), "`{name}` is not on the page");
+    }
     let by_type = figures.iter().filter(|(name, _)| name.starts_with("engine.events.generated{"));
     assert_eq!(by_type.map(|(_, count)| count).sum::<f64>(), 5000.0);
 }
@@ -279,4 +288,23 @@ fn all_of_a_log_is_json_with_spans_and_without_and_says_where_it_is() {
         let ends = entries.iter().filter(|entry| entry["target"] == "engine::spans");
         assert_eq!(ends.count() > 0, is_traced);
     }
+}
+
+#[test]
+fn what_the_page_calls_defaults_are_the_defaults() {
+    let block = |with: &str| {
+        let blocks = blocks_of(PAGE, "yaml");
+        let block = blocks.into_iter().find(|block| block.contains(with)).unwrap();
+        Document::parse("page.yaml", block, "", &Environment::default()).unwrap()
+    };
+    let page = block("otlp:").value("/monitoring/otlp");
+    let page: OtlpSettings = serde_json::from_value(page).unwrap();
+    let least = serde_json::json!({ "endpoint": "http://127.0.0.1:4318" });
+    let least: OtlpSettings = serde_json::from_value(least).unwrap();
+    let of = |it: &OtlpSettings| (it.traces, it.metrics, it.interval, it.sample_ratio);
+    assert_eq!(of(&page), of(&least));
+    let page = block("audit:").value("/monitoring/audit");
+    let page: AuditSettings = serde_json::from_value(page).unwrap();
+    let least = serde_json::json!({ "path": "state/audit.ndjson" });
+    assert_eq!(page, serde_json::from_value(least).unwrap());
 }
