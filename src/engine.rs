@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::audit::AuditLog;
 use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile};
 use crate::clock::{Clock, Speed};
 use crate::component::Component;
@@ -159,9 +160,10 @@ impl Engine {
         let lock = self.lock_state()?;
         let before = self.snapshot()?;
         let clock = self.clock(before.as_ref());
+        let mut observers = self.observers(&clock)?;
         let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
         let checkpoints = self.checkpoints(lock, before, &clock)?;
-        let (mut taps, mut observers) = (self.taps.clone(), self.observers.clone());
+        let mut taps = self.taps.clone();
         let server = Server::listen(&self.plan, self.token.clone())?;
         if let Some(server) = &server {
             server.watch(&mut taps, &mut observers);
@@ -195,6 +197,23 @@ impl Engine {
             }
             None => run,
         })
+    }
+
+    /// Whoever is told what happens: those that were given, and the audit log.
+    fn observers(&self, clock: &Clock) -> Result<Observers, Problems> {
+        let mut observers = self.observers.clone();
+        if let Some(settings) = &self.plan.spec.monitoring.audit {
+            let document = self.plan.document.clone();
+            let mask = move |text: &str| document.masked(text);
+            let log = AuditLog::open(settings, self.plan.name(), clock.clone(), mask);
+            observers.push(Arc::new(log.map_err(|reason| {
+                let path = settings.path.display();
+                Problem::error(format!("the audit log `{path}` cannot be written: {reason}"))
+                    .at(self.plan.document.place("/monitoring/audit/path"))
+                    .help("name another `path`, or leave `audit` out")
+            })?));
+        }
+        Ok(observers)
     }
 
     /// Event time begins where the spec says, or goes on from where it was. Where it is the wall's,

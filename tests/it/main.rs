@@ -1,5 +1,6 @@
 //! Black-box tests, by feature.
 
+mod audit;
 mod authoring;
 mod bench;
 mod command_line;
@@ -30,6 +31,8 @@ mod libraries;
 mod loading;
 mod metrics;
 mod new_plugin;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outage;
 mod peer;
 mod pipelines;
@@ -43,6 +46,7 @@ mod retail;
 mod rules;
 mod sandbox;
 mod schemas;
+mod security;
 mod served;
 mod shards;
 mod testing;
