@@ -50,6 +50,7 @@ const FILES: &[File] = files![
     "ask.js",
     "layout.js",
     "graph.js",
+    "motion.js",
     "stage.js",
     "types.js",
     "chart.js",

@@ -30,14 +30,6 @@ export async function post(path, token, body) {
   return answer(await fetch(path, { method: "POST", headers, body: JSON.stringify(body ?? {}) }));
 }
 
-/** The health as it is told, also where the answer is 503. */
-export async function health() {
-  return get("/health").catch((error) => {
-    if (error instanceof Refused && error.body?.components) return error.body;
-    throw error;
-  });
-}
-
 // Figures come once a second, so this long without any is a lost connection, too.
 const SILENCE_MS = 2500;
 const AGAIN_MS = 1000;

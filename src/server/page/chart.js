@@ -1,7 +1,7 @@
 // One chart over time on a canvas: lines or stacked areas, an axis with round numbers, a line where
 // someone points at a time, and a legend that reads the values there. Pointer and keyboard alike.
 
-import { html, setAttribute, setText } from "./dom.js";
+import { colour, html, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
 
 const LEFT = 58;
@@ -9,14 +9,6 @@ const RIGHT = 10;
 const TOP = 10;
 const BOTTOM = 24;
 const STEPS_MS = [5, 10, 15, 30, 60, 120, 180, 300].map((seconds) => seconds * 1000);
-
-/** A colour of the style sheet as the canvas takes it. */
-function colour(name) {
-  probe.style.color = `var(${name})`;
-  return getComputedStyle(probe).color;
-}
-const probe = html("span", { hidden: true });
-document.documentElement.append(probe);
 
 export class Chart {
   /**

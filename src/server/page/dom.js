@@ -41,6 +41,15 @@ export function setAttribute(element, name, value) {
   }
 }
 
+const probe = html("span", { hidden: true });
+document.documentElement.append(probe);
+
+/** A colour of the style sheet, in the theme of now, as a canvas takes it. */
+export function colour(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
+
 /** Calls `work` now and then every `ms` milliseconds while the page is looked at; calls never overlap. */
 export function regularly(ms, work) {
   let busy = false;

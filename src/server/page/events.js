@@ -95,7 +95,7 @@ function note(isPointedAt) {
   setText(byId("events-note"), isHeld ? "held" : isPointedAt ? "held while you look" : held);
 }
 
-/** Rows that are there already stay, with the focus and whatever is selected in them. */
+/** Rows that are there already are used again. */
 function fill(events) {
   const rows = new Map([...body.children].map((row) => [row.dataset.key, row]));
   const wanted = new Map(events.map((seen) => [`${seen.stage} ${seen.event.trace_id}`, seen]));

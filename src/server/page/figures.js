@@ -1,25 +1,19 @@
 // The head of the page and the big numbers: what someone at the back of the room reads.
 
-import { health } from "./api.js";
-import { byId, regularly, setAttribute, setText } from "./dom.js";
+import { byId, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
 import { on, state } from "./state.js";
 
-const PHASES = { running: "running", paused: "paused", draining: "draining", keeping: "ended, figures are kept", ended: "ended" };
-let resources = null;
+const PHASES = { running: "running", paused: "paused", draining: "draining", keeping: "keeping what is left", ended: "ended" };
 
 /** Keeps head and numbers up to date. */
 export function start() {
   on("graph", () => {
     setText(byId("name"), state.graph.name || "engine");
+    setAttribute(byId("name"), "title", state.graph.description);
     document.title = `${state.graph.name || "engine"} · engine`;
   });
   on("live connection", update);
-  // Which stage is unwell comes with the stream; whether the process itself is has to be asked for.
-  regularly(2000, async () => {
-    const isUnexplained = state.live && !state.live.health && state.live.stages.every((one) => one.healthy);
-    resources = isUnexplained ? await health() : null;
-  });
 }
 
 function update() {
@@ -31,25 +25,20 @@ function update() {
   const time = format.eventTime(live.state.event_time);
   setText(byId("event-time"), time ? `${time.date}  ${time.time} UTC` : "–");
   setText(byId("speed-now"), format.speed(live.state.speed));
-  setText(byId("run-time"), format.span(live.sample.t - Date.parse(live.state.started)));
+  setText(byId("run-time"), format.span(live.state.elapsed_seconds * 1000));
   showHealth(live, connection);
   showNumbers(live);
 }
 
 function showHealth(live, connection) {
-  const unwell = live.stages.filter((one) => !one.healthy).map((one) => [one.stage, one.reason ?? "unwell"]);
-  if (!unwell.length && !live.health) {
-    const components = Object.entries(resources?.components ?? {});
-    unwell.push(...components.filter(([, one]) => !one.healthy).map(([name, one]) => [name, one.reason ?? "unwell"]));
-  }
   const isKnown = connection === "open" || connection === "ended";
   const word = !isKnown ? "Health unknown" : live.health ? "Healthy" : "Unhealthy";
-  const [first, ...rest] = unwell;
-  const reason = first ? `${first[0]}: ${first[1]}${rest.length ? `, and ${rest.length} more` : ""}` : "";
+  const [first = "", ...rest] = live.reasons;
+  const reason = rest.length ? `${first}, and ${rest.length} more` : first;
   setAttribute(byId("health"), "data-health", !isKnown ? "unknown" : live.health ? "well" : "unwell");
   setText(byId("health-word"), word);
   setText(byId("health-reason"), isKnown && !live.health ? reason : "");
-  setAttribute(byId("health"), "title", reason || null);
+  setAttribute(byId("health"), "title", live.reasons.join("\n") || null);
 }
 
 function showNumbers({ sample, totals }) {

@@ -1,9 +1,10 @@
 // The flow as a picture: a shape for each stage, rates on the edges, what waits inside, red where a
 // stage is unwell. Stages are drawn once; a message changes texts and lengths.
 
-import { byId, html, setAttribute, setText, svg } from "./dom.js";
+import { byId, colour, html, setAttribute, setText, svg } from "./dom.js";
 import * as format from "./format.js";
 import { layout } from "./layout.js";
+import { Motion } from "./motion.js";
 import { liveStages, on, set, state } from "./state.js";
 
 const WIDTH = 190;
@@ -31,10 +32,9 @@ const INDENT = { source: 30, enricher: 16, correlator: 25, batcher: 15, sink: 15
 
 const box = byId("graph");
 const frame = box.parentElement;
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+const motion = new Motion();
 let drawn = null;
 let zoom = null;
-let isShown = true;
 
 /** Draws what the server told of the stages, and keeps it up to date. */
 export function start() {
@@ -44,11 +44,10 @@ export function start() {
   byId("zoom-out").addEventListener("click", () => resize((zoom ?? fitting()) / 1.2));
   new ResizeObserver(() => (isAcross() === drawn?.across ? fit() : draw())).observe(frame);
   new ResizeObserver(() => resize(zoom)).observe(box);
-  new IntersectionObserver(([seen]) => (isShown = seen.isIntersecting)).observe(box);
+  document.addEventListener("theme", () => (motion.colour = colour("--accent")));
   on("graph", draw);
   on("live connection", update);
   on("selected", mark);
-  requestAnimationFrame(flow);
 }
 
 /** Whether the flow goes from left to right; on a narrow screen it goes down. */
@@ -70,7 +69,9 @@ function draw() {
   const nodes = new Map(plan.nodes.map((node, i) => [node.stage.stage, drawNode(node, i, across, at)]));
   root.append(...edges.map((edge) => edge.element), ...[...nodes.values()].map((node) => node.element), ...rates.map((rate) => rate.element));
   drawn = { across, root, edges, rates, nodes, width: view[2], height: view[3] };
-  box.replaceChildren(root);
+  box.replaceChildren(html("div", { class: "picture" }, motion.canvas, root));
+  motion.colour = colour("--accent");
+  motion.lay(edges, view);
   nodes.values().next().value?.element.setAttribute("tabindex", "0");
   update();
   mark();
@@ -102,8 +103,8 @@ function drawEdge(edge, across, along, at) {
     const middle = (before.along + point.along) / 2;
     path += `C${at({ along: middle, across: before.across })} ${at({ along: middle, across: point.across })} ${at(point)}`;
   });
-  const moving = svg("path", { d: path, class: "edge-flow" });
-  return { ...edge, moving, offset: 0, element: svg("g", { class: "edge" }, svg("path", { d: path, class: "edge-line" }), moving) };
+  const element = svg("path", { d: path, class: "edge-line" });
+  return { ...edge, path: element, rate: 0, element };
 }
 
 /** The rate of what leaves a stage stands once, where its edges begin. */
@@ -235,25 +236,8 @@ function resize(scale) {
   if (!drawn || !state.graph.stages.length) return;
   zoom = scale === null ? null : Math.min(2.5, Math.max(0.3, scale));
   const now = zoom ?? fitting();
-  setAttribute(drawn.root, "width", Math.round(drawn.width * now));
-  setAttribute(drawn.root, "height", Math.round(drawn.height * now));
-}
-
-const FRAME_MS = 33;
-let drawnAt = 0;
-
-/** Moves the dots on the edges: quicker where more flows, and not at all where nothing does. */
-function flow(now) {
-  requestAnimationFrame(flow);
-  const passed = now - drawnAt;
-  if (passed < FRAME_MS || !drawn) return;
-  drawnAt = now;
-  if (still.matches || !isShown) return;
-  for (const edge of drawn.edges) {
-    edge.moving.classList.toggle("is-flowing", edge.rate > 0);
-    if (!edge.rate) continue;
-    const speed = 8 + 16 * Math.log10(1 + edge.rate);
-    edge.offset = (edge.offset - (speed * Math.min(passed, 100)) / 1000) % 18;
-    edge.moving.style.strokeDashoffset = edge.offset.toFixed(2);
-  }
+  const [width, height] = [Math.round(drawn.width * now), Math.round(drawn.height * now)];
+  setAttribute(drawn.root, "width", width);
+  setAttribute(drawn.root, "height", height);
+  motion.resize(width, height);
 }

@@ -7,7 +7,7 @@ export const state = {
   /** `connecting`, `open`, `lost` or `ended`. */
   connection: "connecting",
   /** The pipeline's name and stages. */
-  graph: { name: "", stages: [] },
+  graph: { name: "", description: null, stages: [] },
   /** The latest message of the stream. */
   live: null,
   /** Samples, oldest first. */
