@@ -69,10 +69,8 @@ impl fmt::Display for SpeedError {
 
 impl Clock {
     /// A clock that begins now; event time begins at `start`, or with the wall.
-    #[expect(clippy::disallowed_methods, reason = "the place that asks the machine's clock")]
     pub fn new(start: Option<Timestamp>, speed: Speed, catch_up: bool) -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let began_wall = Timestamp::from_millis(since_epoch.as_millis() as i64);
+        let began_wall = wall_now();
         let start = start.unwrap_or(began_wall);
         let (is_at_full_speed, speed) = match speed {
             Speed::Max => (true, 1.0),
@@ -237,6 +235,13 @@ impl Clock {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The machine's time, for what belongs to no run's clock.
+#[expect(clippy::disallowed_methods, reason = "the place that asks the machine's clock")]
+pub fn wall_now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(since_epoch.as_millis() as i64)
 }
 
 /// Wall time from one moment on: for what is measured, never for when something happens.

@@ -23,6 +23,7 @@ use crate::plugin::Search;
 use crate::problem::{Problem, Problems};
 use crate::registry::available;
 use crate::runtime::{Limits, Monitor, Report, Run, Threads};
+use crate::server::{Server, Token};
 use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
 
 pub use replay::{Outlook, Replay, ReplayError, Replayed};
@@ -42,6 +43,7 @@ pub struct Engine {
     reset_state: bool,
     taps: Taps,
     observers: Observers,
+    token: Option<Token>,
 }
 
 impl Engine {
@@ -74,6 +76,7 @@ impl Engine {
             reset_state: false,
             taps: Taps::new(),
             observers: Observers::default(),
+            token: None,
         })
     }
 
@@ -114,6 +117,20 @@ impl Engine {
         self
     }
 
+    /// Serves the live page, statistics, health and metrics at an address such as `127.0.0.1:8080`,
+    /// whatever the spec says.
+    #[must_use]
+    pub fn with_http(mut self, address: &str) -> Self {
+        self.plan.spec.monitoring.http = Some(address.to_owned());
+        self
+    }
+
+    /// What who changes something over HTTP has to know, where the spec does not say.
+    #[must_use]
+    pub fn with_token(self, token: Token) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
     /// Lets someone know what happens.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
@@ -151,6 +168,11 @@ impl Engine {
         let clock = self.clock(before.as_ref());
         let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
         let checkpoints = self.checkpoints(lock, before, &clock)?;
+        let (mut taps, mut observers) = (self.taps.clone(), self.observers.clone());
+        let server = Server::listen(&self.plan, self.token.clone())?;
+        if let Some(server) = &server {
+            server.watch(&mut taps, &mut observers);
+        }
         let around = Surroundings {
             end: settings.end(leg),
             events: settings.events,
@@ -159,8 +181,8 @@ impl Engine {
             checkpoints: checkpoints.clone(),
             control,
             entries: None,
-            taps: self.taps.clone(),
-            observers: self.observers.clone(),
+            taps,
+            observers,
             clock,
         };
         for letters in around.own_dead_letters.values().chain([&around.dead_letters]) {
@@ -171,7 +193,14 @@ impl Engine {
         let monitoring = &self.plan.spec.monitoring;
         let limits =
             Limits { max_memory_bytes: monitoring.max_memory_bytes, max_cpu: monitoring.max_cpu };
-        Ok(Run::new(graph, &around, self.drain_timeout).with_limits(limits))
+        let run = Run::new(graph, &around, self.drain_timeout).with_limits(limits).recorded();
+        Ok(match server {
+            Some(server) => {
+                let served = server.serve(run.monitor(), around.control.clone());
+                run.beside(served)
+            }
+            None => run,
+        })
     }
 
     /// Event time begins where the spec says, or goes on from where it was. Where it is the wall's,

@@ -38,6 +38,8 @@ pub mod graph;
 
 pub mod runtime;
 
+pub mod server;
+
 pub mod engine;
 
 pub mod bench;

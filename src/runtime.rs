@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
@@ -34,6 +36,8 @@ pub struct Monitor {
     history: Arc<History>,
     hooks: HookFigures,
     limits: Limits,
+    /// Whether all of it is over.
+    ended: Arc<watch::Sender<bool>>,
 }
 
 /// What a process may use until it is unwell.
@@ -67,7 +71,7 @@ impl Monitor {
         Health::of(&self.accounts, &tallies, &minute, resources)
     }
 
-    /// The last quarter of an hour, where [`Self::record`] is at work.
+    /// The last quarter of an hour, where the run is [recorded](Run::recorded).
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -96,13 +100,27 @@ impl Monitor {
         &self.clock
     }
 
-    /// Keeps the history, until it is dropped: rates and error rates are of the run's beginning
+    /// Waits until the run has ended.
+    pub async fn ended(&self) {
+        // The sender is this monitor's own, so waiting cannot fail.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// Whether the run has ended.
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
+    /// Keeps the history, until the run has ended: rates and error rates are of the run's beginning
     /// on without it, and not of the last seconds.
-    pub async fn record(&self) {
+    async fn record(self) {
         let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.ended() => return,
+            }
             let (wall, elapsed) = (self.clock.wall(), self.clock.elapsed());
             let cpu = ProcessorTime::Process.now();
             self.history.record(&self.tallies(), wall, elapsed, cpu);
@@ -126,6 +144,9 @@ const KEEP_TIMEOUT: Duration = Duration::from_secs(5);
 /// a call.
 const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long what goes on beside the stages may take to notice that the run has ended.
+const COMPANIONS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether calls that go on have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -138,6 +159,8 @@ pub struct Run {
     control: Control,
     checkpoints: Checkpoints,
     observers: Observers,
+    /// What goes on beside the stages.
+    companions: Vec<BoxFuture<'static, ()>>,
     /// The instant at which event time ends.
     end: Option<Timestamp>,
     drain_timeout: Duration,
@@ -159,10 +182,12 @@ impl Run {
                 history: Arc::default(),
                 hooks: around.observers.hooks.clone(),
                 limits: Limits::default(),
+                ended: Arc::new(watch::Sender::new(false)),
             },
             control: around.control.clone(),
             checkpoints: around.checkpoints.clone(),
             observers: around.observers.clone(),
+            companions: Vec::new(),
             end: around.end,
             drain_timeout,
         }
@@ -172,6 +197,21 @@ impl Run {
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.monitor.limits = limits;
+        self
+    }
+
+    /// Keeps a history of the run, a sample a second.
+    #[must_use]
+    pub fn recorded(self) -> Self {
+        let monitor = self.monitor.clone();
+        self.beside(monitor.record())
+    }
+
+    /// Has something go on beside the stages, where the run is waited for. It ends by itself when
+    /// the run has, or is dropped soon after.
+    #[must_use]
+    pub fn beside(mut self, companion: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.companions.push(companion.boxed());
         self
     }
 
@@ -194,6 +234,10 @@ impl Run {
         let mut tasks = JoinSet::new();
         for task in std::mem::take(&mut self.tasks) {
             tasks.spawn_on(task, &self.runtime);
+        }
+        let mut companions = JoinSet::new();
+        for companion in std::mem::take(&mut self.companions) {
+            companions.spawn(companion);
         }
         let clock = self.monitor.clock.clone();
         let is_overdue = AtomicBool::new(false);
@@ -226,6 +270,10 @@ impl Run {
         if tokio::task::spawn_blocking(told).await.is_err() {
             tracing::error!("an observer of the run panicked at its end");
         }
+        self.monitor.ended.send_replace(true);
+        let all_ended = async { while companions.join_next().await.is_some() {} };
+        // Those that are late are dropped.
+        let _ = tokio::time::timeout(COMPANIONS_TIMEOUT, all_ended).await;
         let overdue = is_overdue.into_inner().then_some(self.drain_timeout);
         Report::new(&self.monitor, &self.control, drained, overdue)
     }

@@ -19,6 +19,7 @@ use engine::engine::Engine;
 use engine::plan::Plan;
 use engine::problem::{Problem, Problems};
 use engine::runtime::{Report, Run, Threads};
+use engine::server::Token;
 use engine::spec::{Environment, SpecDuration};
 use tokio::runtime::Handle;
 
@@ -68,6 +69,9 @@ pub(super) struct RunArguments {
     /// Forget what stages remember of earlier runs, and begin anew
     #[arg(long)]
     reset_state: bool,
+    /// Serve the live page, statistics, health and metrics at an address such as `127.0.0.1:8080`
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
     /// Write the report as JSON to a file, or to stdout with `-`
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -106,12 +110,26 @@ fn load(
         let engine = arguments.read.engine(document)?;
         let engine = engine.with_drain_timeout(arguments.drain_timeout);
         let engine = arguments.trace.tap(engine)?;
+        let engine = served(engine, arguments.http.as_deref());
         if output.quiet == 0 && !engine.warnings().is_empty() {
             terminal::report(engine.warnings());
         }
         Ok(engine)
     });
     (environment, engine)
+}
+
+/// With HTTP where the command line says, and a token where somebody sits in front who sees it.
+fn served(engine: Engine, address: Option<&str>) -> Engine {
+    let engine = match address {
+        Some(address) => engine.with_http(address),
+        None => engine,
+    };
+    let monitoring = &engine.plan().spec.monitoring;
+    if monitoring.http.is_some() && monitoring.token.is_none() && std::io::stderr().is_terminal() {
+        return engine.with_token(Token::made(rand::random()));
+    }
+    engine
 }
 
 /// Runs to the end, with signals heeded.

@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["plan"],
     &["graph"],
     &["runtime"],
+    &["server"],
     &["engine", "testing", "bench", "capacity"],
     &["cli", "main"],
 ];

@@ -1,0 +1,286 @@
+//! What is seen of a run, and done to it, over HTTP while it goes on: the live page, statistics,
+//! health, metrics, events. It works beside the run, in a thread that is not the stages'.
+//!
+//! ```text
+//! stages -> taps, observers -> recent events, failures --.
+//! accounts -> monitor -> statistics, health, history ----+-> routes -> whoever asks
+//!                                            control <---'
+//! ```
+
+mod access;
+mod connections;
+mod control;
+mod events;
+mod failures;
+mod recent;
+mod tap;
+mod views;
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use futures::{Stream, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+
+use crate::control::{Control, Phase};
+use crate::graph::Taps;
+use crate::monitor::{Observers, SAMPLE_INTERVAL};
+use crate::plan::Plan;
+use crate::problem::{Problem, Problems};
+use crate::runtime::Monitor;
+use crate::spec::Secret;
+
+use connections::Connections;
+use failures::Failures;
+use recent::Recent;
+use views::{Graph, Live, RunState};
+
+pub use access::Token;
+
+/// How long connections have to take in the last word of a run.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What will be served of a run that has not begun.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    graph: Graph,
+    token: Option<Token>,
+    recent: Arc<Recent>,
+    failures: Arc<Failures>,
+}
+
+/// A run that is served.
+struct Served {
+    graph: Graph,
+    token: Option<Token>,
+    /// Whether others than this machine can connect.
+    is_open: bool,
+    recent: Arc<Recent>,
+    failures: Arc<Failures>,
+    monitor: Monitor,
+    control: Control,
+    /// What goes to each page once a second, as JSON.
+    live: watch::Sender<Arc<str>>,
+    /// When the run is over.
+    ended: watch::Sender<bool>,
+}
+
+type Run = State<Arc<Served>>;
+
+impl Server {
+    /// Listens where the spec says, if it does.
+    pub fn listen(plan: &Plan, token: Option<Token>) -> Result<Option<Self>, Problems> {
+        let settings = &plan.spec.monitoring;
+        let Some(address) = &settings.http else { return Ok(None) };
+        let problem = |error: std::io::Error| {
+            let place = plan.document.place("/monitoring/http");
+            let problem =
+                Problem::error(format!("cannot listen at `{address}`: {error}")).at(place);
+            problem.help(
+                "name another address and port such as `127.0.0.1:8080`; port 0 is a free one",
+            )
+        };
+        let listener = TcpListener::bind(address).map_err(problem)?;
+        listener.set_nonblocking(true).map_err(problem)?;
+        let token = token.or_else(|| settings.token.as_ref().map(Secret::reveal).map(Token::new));
+        Ok(Some(Self {
+            address: listener.local_addr().map_err(problem)?,
+            listener,
+            graph: Graph::of(plan),
+            token,
+            recent: Arc::new(Recent::new(plan)),
+            failures: Arc::new(Failures::new(plan.document.clone())),
+        }))
+    }
+
+    /// Sees what goes through the stages from now on, and what fails.
+    pub fn watch(&self, taps: &mut Taps, observers: &mut Observers) {
+        Recent::tap(&self.recent, taps);
+        observers.push(self.failures.clone());
+    }
+
+    /// Serves until the run has ended, and everyone was told.
+    pub async fn serve(self, monitor: Monitor, control: Control) {
+        let Self { listener, address, graph, token, recent, failures } = self;
+        let page = match token.as_ref().filter(|token| token.is_shown()) {
+            Some(token) => format!("http://{address}/#token={}", token.reveal()),
+            None => format!("http://{address}/"),
+        };
+        tracing::info!("listening: the live page is at {page}");
+        let served = Arc::new(Served {
+            graph,
+            token,
+            is_open: !address.ip().is_loopback(),
+            recent,
+            failures,
+            monitor,
+            control,
+            live: watch::Sender::new("".into()),
+            ended: watch::Sender::new(false),
+        });
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => Connections::new(listener),
+            Err(error) => return tracing::error!("cannot serve the live page: {error}"),
+        };
+        let (router, run) = (router(served.clone()), served.clone());
+        let over = async move {
+            // The sender is the run's own, so waiting cannot fail.
+            let _ = run.ended.subscribe().wait_for(|ended| *ended).await;
+        };
+        let serving = axum::serve(listener, router).with_graceful_shutdown(over);
+        let late = async {
+            served.tell().await;
+            tokio::time::sleep(LINGER).await;
+        };
+        tokio::select! {
+            served = serving.into_future() => if let Err(error) = served {
+                tracing::error!("the live page is not served any more: {error}");
+            },
+            () = late => {}
+        }
+    }
+}
+
+fn router(run: Arc<Served>) -> Router {
+    let routes = Router::new()
+        .route("/live", get(|| async { Json(json!({ "live": true })) }))
+        .route("/ready", get(ready))
+        .route("/health", get(health))
+        .route("/stats", get(async |State(run): Run| Json(run.monitor.statistics())))
+        .route("/graph", get(async |State(run): Run| Json(run.graph.clone())))
+        .route("/history", get(history))
+        .route("/state", get(async |State(run): Run| Json(RunState::of(&run))))
+        .route("/stream", get(stream))
+        .route("/events", get(events::stream))
+        .route("/recent", get(events::recent))
+        .route("/chain/{trace_id}", get(events::chain))
+        .route("/tap/{stage}", get(tap::tap))
+        .route("/failures", get(async |State(run): Run| Json(run.failures.shown())))
+        .route("/pause", post(control::pause))
+        .route("/resume", post(control::resume))
+        .route("/stop", post(control::stop))
+        .route("/speed", post(control::speed));
+    routes
+        .fallback(async || {
+            refusal(StatusCode::NOT_FOUND, "there is no such page", "see `/openapi.json`")
+        })
+        .method_not_allowed_fallback(async || {
+            let help = "what looks is asked with GET, what changes something with POST";
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here", help)
+        })
+        .layer(middleware::from_fn_with_state(run.clone(), access::check))
+        .layer(middleware::map_response(without_store))
+        .with_state(run)
+}
+
+/// What is served is of this moment.
+async fn without_store(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An answer to what cannot be done.
+fn refusal(status: StatusCode, error: impl Into<String>, help: impl Into<String>) -> Response {
+    let (error, help): (String, String) = (error.into(), help.into());
+    (status, Json(json!({ "error": error, "help": help }))).into_response()
+}
+
+/// 200 when every sink has been opened, until the run drains.
+async fn ready(State(run): Run) -> Response {
+    let waiting_for = run.waiting_for();
+    let is_ready = waiting_for.is_empty();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": is_ready, "waiting_for": waiting_for }))).into_response()
+}
+
+/// 200 when every component is well.
+async fn health(State(run): Run) -> Response {
+    let mut health = run.monitor.health();
+    for component in health.components.values_mut() {
+        for text in [&mut component.reason, &mut component.error].into_iter().flatten() {
+            *text = run.failures.masked(text);
+        }
+    }
+    let status =
+        if health.overall_healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health)).into_response()
+}
+
+async fn history(State(run): Run) -> Json<Value> {
+    let interval = SAMPLE_INTERVAL.as_secs();
+    Json(json!({ "interval_seconds": interval, "samples": run.monitor.history().all() }))
+}
+
+/// What the page shows, once a second, until the run has ended.
+async fn stream(State(run): Run) -> Result<impl IntoResponse, Response> {
+    let place = connections::stream()?;
+    let (live, ended) = (run.live.subscribe(), run.ended.subscribe());
+    let stats = WatchStream::new(live).filter(|live| std::future::ready(!live.is_empty()));
+    let stats = stats.map(|live| sse::Event::default().event("stats").data(live));
+    Ok(server_sent(stats, ended, place))
+}
+
+/// Events for a page until the run has ended, and the word that it has.
+fn server_sent(
+    events: impl Stream<Item = sse::Event> + Send + 'static,
+    ended: watch::Receiver<bool>,
+    place: connections::Place,
+) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+    let mut over = ended.clone();
+    let over = async move {
+        // Where the sender is gone the run is, too.
+        let _ = over.wait_for(|ended| *ended).await;
+    };
+    let end = futures::stream::once(async { sse::Event::default().event("end").data("{}") });
+    let all = events.take_until(over).chain(end).map(move |event| {
+        let _kept_until_the_last = &place;
+        Ok(event)
+    });
+    Sse::new(all).keep_alive(KeepAlive::default())
+}
+
+impl Served {
+    /// Makes what the pages show once a second, until the run has ended.
+    async fn tell(&self) {
+        let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.look(),
+                () = self.monitor.ended() => break,
+            }
+        }
+        // The last word is the final one.
+        self.look();
+        self.ended.send_replace(true);
+    }
+
+    fn look(&self) {
+        self.recent.begin_second();
+        self.failures.begin_second();
+        if let Ok(live) = serde_json::to_string(&Live::of(self)) {
+            self.live.send_replace(live.into());
+        }
+    }
+
+    /// What the run is not ready for.
+    fn waiting_for(&self) -> Vec<String> {
+        if self.control.phase() > Phase::Running {
+            return vec!["the run drains".to_owned()];
+        }
+        let unopened = self.monitor.unopened().into_iter();
+        unopened.map(|sink| format!("{sink}: connecting")).collect()
+    }
+}
