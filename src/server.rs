@@ -12,6 +12,7 @@ mod connections;
 mod control;
 mod events;
 mod failures;
+mod page;
 mod recent;
 mod tap;
 mod views;
@@ -172,6 +173,7 @@ fn router(run: Arc<Served>) -> Router {
         .route("/stop", post(control::stop))
         .route("/speed", post(control::speed));
     routes
+        .merge(page::routes())
         .fallback(async || {
             refusal(StatusCode::NOT_FOUND, "there is no such page", "see `/openapi.json`")
         })

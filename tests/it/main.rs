@@ -29,6 +29,7 @@ mod libraries;
 mod loading;
 mod new_plugin;
 mod outage;
+mod page;
 mod peer;
 mod pipelines;
 mod plugin_faults;

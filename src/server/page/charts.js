@@ -11,6 +11,9 @@ import { OTHER, ranked } from "./types.js";
 const WINDOWS = [[60, "1 min"], [300, "5 min"], [900, "15 min"]];
 const PIXELS_A_POINT = 3;
 const STEPS = [1, 2, 3, 5, 6, 10, 15];
+const YOUNG_MS = 30_000;
+// Changes are over this many samples at least: sources give out in bursts, and a burst is no rate.
+const CALM = 3;
 
 const hidden = new Set();
 let back = WINDOWS.some(([seconds]) => seconds === Number(browser.get("window"))) ? Number(browser.get("window")) : 300;
@@ -83,8 +86,8 @@ function show() {
   const { samples } = state;
   if (document.hidden || samples.length < 2) return;
   const to = samples.at(-1).t;
-  // A run that has just begun is shown from its beginning, and not as an empty chart with an edge.
-  const from = Math.max(to - back * 1000, Math.min(samples[0].t, to - 60_000));
+  // A run that has just begun fills its charts, instead of drawing a line at their edge.
+  const from = Math.max(to - back * 1000, Math.min(samples[0].t, to - YOUNG_MS));
   if (pointed !== null && pointed < from) pointed = null;
   for (const { chart, series } of charts) {
     const step = STEPS.find((one) => (to - from) / 1000 / one <= chart.width / PIXELS_A_POINT) ?? STEPS.at(-1);
@@ -94,20 +97,18 @@ function show() {
   setText(byId("charts-time"), pointed === null ? "" : `at ${format.wallTime(pointed)}`);
 }
 
-/** The samples of each step since `from`, with the last one before it. */
+/** The samples of each step since `from`, with one some seconds before the last of them. */
 function gather(samples, from, step) {
   const points = [];
-  let before = null;
-  for (const sample of samples) {
+  samples.forEach((sample, i) => {
+    if (i === 0 || sample.t < from) return;
     const number = Math.floor(sample.t / step);
-    if (points.length && points.at(-1).number === number) {
-      points.at(-1).last = sample;
-      points.at(-1).all.push(sample);
-    } else if (before && sample.t >= from) {
-      points.push({ number, before, last: sample, all: [sample] });
-    }
-    before = sample;
-  }
+    if (points.at(-1)?.number !== number) points.push({ number, first: i, all: [] });
+    const point = points.at(-1);
+    point.all.push(sample);
+    point.last = sample;
+    point.before = samples[Math.max(0, Math.min(point.first - 1, i - CALM))];
+  });
   return points;
 }
 

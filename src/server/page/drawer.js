@@ -63,7 +63,7 @@ function fail(id, error) {
 function head(chain, event) {
   const time = format.eventTime(event.ingest_timestamp);
   const facts = [
-    ["event time", time ? `${time.date}, ${format.eventClock(event.ingest_timestamp)} UTC` : "–"],
+    ["event time, UTC", time ? `${time.date}, ${format.eventClock(event.ingest_timestamp)}` : "–"],
     ["seen", format.wallTime(chain.event.seen)],
     ["partition", event.partition_key],
     ["session", event.session_id],
