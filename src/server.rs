@@ -265,14 +265,18 @@ async fn history(State(run): Run) -> Json<Past> {
 async fn stream(State(run): Run) -> Result<impl IntoResponse, Response> {
     let place = connections::stream()?;
     let (live, ended) = (run.live.subscribe(), run.ended.subscribe());
-    let stats = WatchStream::new(live).filter(|live| std::future::ready(!live.is_empty()));
-    let stats = stats.map(|live| sse::Event::default().event("stats").data(live));
-    Ok(server_sent(stats, ended, place))
+    let stats = |live| sse::Event::default().event("stats").data::<Arc<str>>(live);
+    let last = live.clone();
+    let all = WatchStream::new(live).filter(|live| std::future::ready(!live.is_empty()));
+    // The end may overtake the last figures, so they are told with it.
+    let last = futures::stream::once(async move { stats(last.borrow().clone()) });
+    Ok(server_sent(all.map(stats), last, ended, place))
 }
 
-/// Events for a page until the run has ended, and the word that it has.
+/// Events for a page until the run has ended, those that come last, and the word that it has.
 fn server_sent(
     events: impl Stream<Item = sse::Event> + Send + 'static,
+    last: impl Stream<Item = sse::Event> + Send + 'static,
     ended: watch::Receiver<bool>,
     place: connections::Place,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
@@ -282,7 +286,7 @@ fn server_sent(
         let _ = over.wait_for(|ended| *ended).await;
     };
     let end = futures::stream::once(async { sse::Event::default().event("end").data("{}") });
-    let all = events.take_until(over).chain(end).map(move |event| {
+    let all = events.take_until(over).chain(last).chain(end).map(move |event| {
         let _kept_until_the_last = &place;
         Ok(event)
     });

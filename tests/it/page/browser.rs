@@ -1,7 +1,7 @@
 //! Chromium without a window, driven by `ChromeDriver` over the `WebDriver` protocol.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,6 +40,8 @@ const UNTIL: &str = "
 /// A browser with one page. It ends when it is dropped.
 pub(crate) struct Browser {
     driver: Child,
+    /// Held open, since the driver may have more to say.
+    _said: BufReader<ChildStdout>,
     runtime: Runtime,
     client: reqwest::Client,
     session: String,
@@ -66,15 +68,21 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let said = BufReader::new(driver.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut said = BufReader::new(driver.stdout.take().unwrap());
         let port = said
-            .into_iter()
-            .find_map(|line| Some(line.split_once("on port ")?.1.trim_end_matches('.').to_owned()))
+            .by_ref()
+            .lines()
+            .map(Result::unwrap)
+            .find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                Some(port.trim_end_matches('.').to_owned())
+            })
             .expect("the driver says where it listens");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let profile = tempfile::tempdir().unwrap();
         let mut browser = Self {
             driver,
+            _said: said,
             runtime,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             session: format!("http://127.0.0.1:{port}/session"),
