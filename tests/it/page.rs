@@ -37,6 +37,16 @@ sinks:
 monitoring: { token: open sesame }
 "#;
 
+/// What moves while a pipeline runs.
+const MOVING: [&str; 6] = [
+    "document.getElementById('tile-generated').textContent",
+    "document.getElementById('tile-delivered').textContent",
+    "document.getElementById('event-time').textContent",
+    "document.querySelector('.edge-rate').textContent",
+    "document.querySelector('.legend-value').textContent",
+    "[...document.querySelectorAll('.plot')].map((plot) => plot.toDataURL()).join()",
+];
+
 const ENTER: &str = "\u{e007}";
 const ARROW_LEFT: &str = "\u{e012}";
 const ESCAPE: &str = "\u{e00c}";
@@ -99,16 +109,9 @@ fn figures_and_charts_move_in_both_themes_and_on_small_screens() {
     {
         browser.resize(width, height);
         stand.open(&format!("?theme={theme}"));
-        for read in [
-            "document.getElementById('tile-generated').textContent",
-            "document.getElementById('tile-delivered').textContent",
-            "document.getElementById('event-time').textContent",
-            "document.querySelector('.edge-rate').textContent",
-            "document.querySelector('.legend-value').textContent",
-            "[...document.querySelectorAll('.plot')].map((plot) => plot.toDataURL()).join()",
-        ] {
-            let before = browser.text(read);
-            browser.until_other(&format!("{read} !== arguments[0]"), &before);
+        let before = MOVING.map(|read| browser.text(read));
+        for (read, before) in MOVING.iter().zip(&before) {
+            browser.until_other(&format!("{read} !== arguments[0]"), before);
         }
         let over = browser
             .read("document.documentElement.scrollWidth - document.documentElement.clientWidth");

@@ -125,8 +125,8 @@ impl Browser {
         self.read(expression).as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until an expression is true in the page, which may change only together with elements;
-    /// says when it was, in milliseconds since 1970. `was` is `arguments[0]` in it.
+    /// Waits until an expression is true in the page, which may become so only when some element
+    /// changes; says when it did, in milliseconds since 1970. `was` is `arguments[0]` in it.
     pub(crate) fn until_other(&self, condition: &str, was: &str) -> f64 {
         let script = UNTIL.replace("CONDITION", condition);
         let at = self.post("/execute/async", &json!({ "script": script, "args": [was] }));
@@ -175,7 +175,8 @@ impl Browser {
         let request = self.client.post(format!("{}{path}", self.session)).body(body.to_string());
         let text = self.runtime.block_on(async { request.send().await?.text().await }).unwrap();
         let answer: Value = serde_json::from_str(&text).unwrap();
-        assert!(answer["value"]["error"].is_null(), "{path} {body}: {answer}");
+        let error = &answer["value"]["error"];
+        assert!(error.is_null(), "{error} {}: {path} {body}", answer["value"]["message"]);
         answer["value"].clone()
     }
 }
