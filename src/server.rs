@@ -13,6 +13,7 @@ mod control;
 mod endpoints;
 mod events;
 mod failures;
+mod metrics;
 mod page;
 mod recent;
 mod tap;
@@ -44,6 +45,7 @@ use crate::spec::Secret;
 
 use connections::Connections;
 use failures::Failures;
+use metrics::EventTypes;
 use recent::Recent;
 use views::{Graph, Live, RunState};
 
@@ -70,6 +72,7 @@ struct Served {
     is_open: bool,
     recent: Arc<Recent>,
     failures: Arc<Failures>,
+    event_types: EventTypes,
     monitor: Monitor,
     control: Control,
     /// What goes to each page once a second, as JSON.
@@ -106,6 +109,11 @@ impl Server {
         }))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Sees what goes through the stages from now on, and what fails.
     pub fn watch(&self, taps: &mut Taps, observers: &mut Observers) {
         Recent::tap(&self.recent, taps);
@@ -126,6 +134,7 @@ impl Server {
             is_open: !address.ip().is_loopback(),
             recent,
             failures,
+            event_types: EventTypes::default(),
             monitor,
             control,
             live: watch::Sender::new("".into()),
@@ -265,22 +274,25 @@ async fn history(State(run): Run) -> Json<Past> {
 async fn stream(State(run): Run) -> Result<impl IntoResponse, Response> {
     let place = connections::stream()?;
     let (live, ended) = (run.live.subscribe(), run.ended.subscribe());
-    let stats = |live| sse::Event::default().event("stats").data::<Arc<str>>(live);
-    let last = live.clone();
-    let all = WatchStream::new(live).filter(|live| std::future::ready(!live.is_empty()));
-    // The end may overtake the last figures, so they are told with it.
-    let last = futures::stream::once(async move { stats(last.borrow().clone()) });
-    Ok(server_sent(all.map(stats), last, ended, place))
+    let stats = WatchStream::new(live).filter(|live| std::future::ready(!live.is_empty()));
+    let stats = stats.map(told);
+    // However the end was met, the last figures are the final ones.
+    let last = futures::stream::once(async move { told(run.live.borrow().clone()) });
+    Ok(server_sent(stats, last, ended, place))
 }
 
-/// Events for a page until the run has ended, those that come last, and the word that it has.
+fn told(live: Arc<str>) -> sse::Event {
+    sse::Event::default().event("stats").data(live)
+}
+
+/// Events until the run has ended, what comes last, and the word that it has.
 fn server_sent(
     events: impl Stream<Item = sse::Event> + Send + 'static,
     last: impl Stream<Item = sse::Event> + Send + 'static,
     ended: watch::Receiver<bool>,
     place: connections::Place,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
-    let mut over = ended.clone();
+    let mut over = ended;
     let over = async move {
         // Where the sender is gone the run is, too.
         let _ = over.wait_for(|ended| *ended).await;

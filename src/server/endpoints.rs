@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::failures::Shown as Failures;
 use super::views::{Graph, Live, RunState};
-use super::{Alive, Past, Ready, Refused, Run, Served, control, events, tap};
+use super::{Alive, Past, Ready, Refused, Run, Served, control, events, metrics, tap};
 use crate::monitor::{Health, Statistics};
 
 /// Something that can be asked or done.
@@ -146,6 +146,12 @@ pub(super) fn all() -> Vec<Endpoint> {
         .asks(&[TRACE_ID])
         .or(&[UNKNOWN]),
         look("/failures", get(super::failures), "The last failures", json_of::<Failures>()),
+        look(
+            "/metrics",
+            get(metrics::metrics),
+            "All figures of the run, for Prometheus",
+            Answer::Text(metrics::CONTENT_TYPE),
+        ),
         look(
             "/tap/{stage}",
             get(tap::tap),

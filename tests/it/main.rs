@@ -5,6 +5,7 @@ mod bench;
 mod command_line;
 mod contributing;
 mod correlators;
+mod deploy;
 mod dlq;
 mod event_factory;
 #[cfg(feature = "event_hubs")]
@@ -27,6 +28,7 @@ mod kills;
 #[path = "../plugins/libraries.rs"]
 mod libraries;
 mod loading;
+mod metrics;
 mod new_plugin;
 mod outage;
 mod page;
@@ -42,6 +44,7 @@ mod retail;
 mod rules;
 mod sandbox;
 mod schemas;
+mod served;
 mod shards;
 mod testing;
 mod wrong_specs;
