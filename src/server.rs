@@ -14,6 +14,7 @@ mod endpoints;
 mod events;
 mod failures;
 mod metrics;
+mod page;
 mod recent;
 mod tap;
 mod views;
@@ -166,6 +167,7 @@ fn router(run: Arc<Served>) -> Router {
     let endpoints = endpoints::all().into_iter();
     let routes = endpoints.fold(Router::new(), |router, it| router.route(it.path, it.handler));
     routes
+        .merge(page::routes())
         .fallback(async || {
             let help = "the page is at `/`, and `/openapi.json` says what else there is";
             refusal(StatusCode::NOT_FOUND, "there is no such page", help)

@@ -34,6 +34,7 @@ mod new_plugin;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;
+mod page;
 mod peer;
 mod pipelines;
 mod plugin_faults;
