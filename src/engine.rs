@@ -5,6 +5,7 @@ mod replay;
 mod succession;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -188,6 +189,7 @@ impl Engine {
         let run = Run::new(graph, &around, self.drain_timeout).with_limits(limits).recorded();
         Ok(match server {
             Some(server) => {
+                let run = run.served_at(server.address());
                 let served = server.serve(run.monitor(), around.control.clone());
                 run.beside(served)
             }
@@ -359,6 +361,11 @@ impl Session {
     /// Whether all stages are well.
     pub fn health(&self) -> Health {
         self.monitor.health()
+    }
+
+    /// Where the live page, statistics, health and metrics are served, if the spec says so.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.monitor.address()
     }
 
     /// Stops or aborts the run from elsewhere.

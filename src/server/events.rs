@@ -144,7 +144,7 @@ pub(super) async fn stream(State(run): Run, asked: Asked) -> Result<impl IntoRes
         });
         futures::stream::iter(events.collect::<Vec<_>>())
     });
-    Ok(server_sent(events, ended, place))
+    Ok(server_sent(events, futures::stream::empty(), ended, place))
 }
 
 /// What is still held of what went through, the newest first.

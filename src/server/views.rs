@@ -113,7 +113,7 @@ impl RunState {
             Phase::Draining => "draining",
             Phase::Keeping | Phase::Aborted => "keeping",
         };
-        let is_going = clock.is_paced() && phase == "running";
+        let is_going = clock.is_paced() && matches!(phase, "running" | "paused");
         let elapsed = clock.elapsed();
         Self {
             phase,

@@ -43,6 +43,7 @@ mod retail;
 mod rules;
 mod sandbox;
 mod schemas;
+mod served;
 mod shards;
 mod testing;
 mod wrong_specs;
