@@ -5,7 +5,9 @@ mod http;
 pub(crate) mod prometheus;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use engine::clock::Stopwatch;
 
 use self::prometheus::Prometheus;
 use crate::deploy;
@@ -64,12 +66,12 @@ fn troubled() -> (Running, String) {
 
 /// Asks until there is an answer that will do.
 fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
+    let waiting = Stopwatch::start();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < until, "it never came so far: {what}");
+        assert!(waiting.elapsed() < PATIENCE, "it never came so far: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

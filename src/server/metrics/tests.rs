@@ -162,7 +162,9 @@ fn what_a_stage_measures_itself_is_told_by_its_kind() {
         (MetricKind::Histogram, "took", [4.0, 1.5]),
     ] {
         let number = metrics.add(kind, name, "").unwrap();
-        values.into_iter().for_each(|value| metrics.record(number, value));
+        for value in values {
+            metrics.record(number, value);
+        }
     }
     stage.show_metrics(vec![metrics]);
     has(

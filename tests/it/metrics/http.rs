@@ -22,5 +22,5 @@ pub(crate) fn get(address: &str, path: &str) -> io::Result<(u16, String)> {
 
 /// A text as a part of a URL.
 pub(crate) fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |escaped, byte| format!("{escaped}%{byte:02X}"))
 }
