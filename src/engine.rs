@@ -192,8 +192,8 @@ impl Engine {
         Ok(match server {
             Some(server) => {
                 let run = run.served_at(server.address());
-                let served = server.serve(run.monitor(), around.control.clone());
-                run.beside(served)
+                let serving = server.serve(run.monitor(), around.control.clone());
+                run.beside(serving)
             }
             None => run,
         })

@@ -19,8 +19,8 @@ use crate::control::{Control, Phase};
 use crate::event::Timestamp;
 use crate::graph::{Graph, Surroundings};
 use crate::monitor::{
-    Account, Health, History, HookFigures, NOW, Observers, Resources, SAMPLE_INTERVAL, Sample,
-    Statistics, Tally,
+    Account, Health, History, HookFigures, NOW, Observer, Observers, Resources, SAMPLE_INTERVAL,
+    Sample, Statistics, Tally,
 };
 
 mod report;
@@ -282,7 +282,7 @@ impl Run {
         }
         // They may wait for what is on its way, as for a file.
         let observers = self.observers.clone();
-        let told = move || observers.iter().for_each(|observer| observer.ended());
+        let told = move || observers.iter().for_each(Observer::ended);
         if tokio::task::spawn_blocking(told).await.is_err() {
             tracing::error!("an observer of the run panicked at its end");
         }

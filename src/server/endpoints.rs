@@ -1,5 +1,5 @@
 //! What can be asked of a run: one table, from which both the routes and their description in
-//! OpenAPI are made, so that neither has what the other has not.
+//! `OpenAPI` are made, so that neither has what the other has not.
 
 use std::sync::Arc;
 
@@ -175,7 +175,7 @@ pub(super) fn all() -> Vec<Endpoint> {
     ]
 }
 
-/// All of it in OpenAPI 3.1.
+/// All of it in `OpenAPI` 3.1.
 fn openapi() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let settings = settings.with(|it| it.definitions_path = "/components/schemas".into());
