@@ -5,6 +5,7 @@ mod replay;
 mod succession;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -118,14 +119,6 @@ impl Engine {
         self
     }
 
-    /// Serves the live page, statistics, health and metrics at an address such as `127.0.0.1:8080`,
-    /// whatever the spec says.
-    #[must_use]
-    pub fn with_http(mut self, address: &str) -> Self {
-        self.plan.spec.monitoring.http = Some(address.to_owned());
-        self
-    }
-
     /// What who changes something over HTTP has to know, where the spec does not say.
     #[must_use]
     pub fn with_token(self, token: Token) -> Self {
@@ -198,6 +191,7 @@ impl Engine {
         let run = Run::new(graph, &around, self.drain_timeout).with_limits(limits).recorded();
         Ok(match server {
             Some(server) => {
+                let run = run.served_at(server.address());
                 let served = server.serve(run.monitor(), around.control.clone());
                 run.beside(served)
             }
@@ -386,6 +380,11 @@ impl Session {
     /// Whether all stages are well.
     pub fn health(&self) -> Health {
         self.monitor.health()
+    }
+
+    /// Where the live page, statistics, health and metrics are served, if the spec says so.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.monitor.address()
     }
 
     /// Stops or aborts the run from elsewhere.

@@ -10,8 +10,11 @@
 mod access;
 mod connections;
 mod control;
+mod endpoints;
 mod events;
 mod failures;
+mod metrics;
+mod page;
 mod recent;
 mod tap;
 mod views;
@@ -25,16 +28,16 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use futures::{Stream, StreamExt};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 
 use crate::control::{Control, Phase};
 use crate::graph::Taps;
-use crate::monitor::{Observers, SAMPLE_INTERVAL};
+use crate::monitor::{Observers, SAMPLE_INTERVAL, Sample, Statistics};
 use crate::plan::Plan;
 use crate::problem::{Problem, Problems};
 use crate::runtime::Monitor;
@@ -42,6 +45,7 @@ use crate::spec::Secret;
 
 use connections::Connections;
 use failures::Failures;
+use metrics::EventTypes;
 use recent::Recent;
 use views::{Graph, Live, RunState};
 
@@ -68,6 +72,7 @@ struct Served {
     is_open: bool,
     recent: Arc<Recent>,
     failures: Arc<Failures>,
+    event_types: EventTypes,
     monitor: Monitor,
     control: Control,
     /// What goes to each page once a second, as JSON.
@@ -104,6 +109,11 @@ impl Server {
         }))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Sees what goes through the stages from now on, and what fails.
     pub fn watch(&self, taps: &mut Taps, observers: &mut Observers) {
         Recent::tap(&self.recent, taps);
@@ -124,6 +134,7 @@ impl Server {
             is_open: !address.ip().is_loopback(),
             recent,
             failures,
+            event_types: EventTypes::default(),
             monitor,
             control,
             live: watch::Sender::new("".into()),
@@ -153,27 +164,13 @@ impl Server {
 }
 
 fn router(run: Arc<Served>) -> Router {
-    let routes = Router::new()
-        .route("/live", get(|| async { Json(json!({ "live": true })) }))
-        .route("/ready", get(ready))
-        .route("/health", get(health))
-        .route("/stats", get(async |State(run): Run| Json(run.monitor.statistics())))
-        .route("/graph", get(async |State(run): Run| Json(run.graph.clone())))
-        .route("/history", get(history))
-        .route("/state", get(async |State(run): Run| Json(RunState::of(&run))))
-        .route("/stream", get(stream))
-        .route("/events", get(events::stream))
-        .route("/recent", get(events::recent))
-        .route("/chain/{trace_id}", get(events::chain))
-        .route("/tap/{stage}", get(tap::tap))
-        .route("/failures", get(async |State(run): Run| Json(run.failures.shown())))
-        .route("/pause", post(control::pause))
-        .route("/resume", post(control::resume))
-        .route("/stop", post(control::stop))
-        .route("/speed", post(control::speed));
+    let endpoints = endpoints::all().into_iter();
+    let routes = endpoints.fold(Router::new(), |router, it| router.route(it.path, it.handler));
     routes
+        .merge(page::routes())
         .fallback(async || {
-            refusal(StatusCode::NOT_FOUND, "there is no such page", "see `/openapi.json`")
+            let help = "the page is at `/`, and `/openapi.json` says what else there is";
+            refusal(StatusCode::NOT_FOUND, "there is no such page", help)
         })
         .method_not_allowed_fallback(async || {
             let help = "what looks is asked with GET, what changes something with POST";
@@ -194,16 +191,57 @@ async fn without_store(mut response: Response) -> Response {
 
 /// An answer to what cannot be done.
 fn refusal(status: StatusCode, error: impl Into<String>, help: impl Into<String>) -> Response {
-    let (error, help): (String, String) = (error.into(), help.into());
-    (status, Json(json!({ "error": error, "help": help }))).into_response()
+    (status, Json(Refused { error: error.into(), help: help.into() })).into_response()
+}
+
+async fn live() -> Json<Alive> {
+    Json(Alive { live: true })
+}
+
+async fn statistics(State(run): Run) -> Json<Statistics> {
+    Json(run.monitor.statistics())
+}
+
+async fn state(State(run): Run) -> Json<RunState> {
+    Json(RunState::of(&run))
+}
+
+async fn graph(State(run): Run) -> Json<Graph> {
+    Json(run.graph.clone())
+}
+
+async fn failures(State(run): Run) -> Json<failures::Shown> {
+    Json(run.failures.shown())
 }
 
 /// 200 when every sink has been opened, until the run drains.
 async fn ready(State(run): Run) -> Response {
     let waiting_for = run.waiting_for();
-    let is_ready = waiting_for.is_empty();
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": is_ready, "waiting_for": waiting_for }))).into_response()
+    let ready = waiting_for.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Ready { ready, waiting_for })).into_response()
+}
+
+/// Whether every sink is connected.
+#[derive(JsonSchema, Serialize)]
+struct Ready {
+    ready: bool,
+    /// The sinks that are not, and why.
+    waiting_for: Vec<String>,
+}
+
+/// The process answers.
+#[derive(JsonSchema, Serialize)]
+struct Alive {
+    live: bool,
+}
+
+/// Why something was not done.
+#[derive(JsonSchema, Serialize)]
+struct Refused {
+    error: String,
+    /// What to do about it.
+    help: String,
 }
 
 /// 200 when every component is well.
@@ -219,9 +257,17 @@ async fn health(State(run): Run) -> Response {
     (status, Json(health)).into_response()
 }
 
-async fn history(State(run): Run) -> Json<Value> {
-    let interval = SAMPLE_INTERVAL.as_secs();
-    Json(json!({ "interval_seconds": interval, "samples": run.monitor.history().all() }))
+/// The last quarter of an hour.
+#[derive(JsonSchema, Serialize)]
+struct Past {
+    interval_seconds: u64,
+    /// The oldest first.
+    samples: Vec<Sample>,
+}
+
+async fn history(State(run): Run) -> Json<Past> {
+    let samples = run.monitor.history().all();
+    Json(Past { interval_seconds: SAMPLE_INTERVAL.as_secs(), samples })
 }
 
 /// What the page shows, once a second, until the run has ended.
@@ -229,23 +275,30 @@ async fn stream(State(run): Run) -> Result<impl IntoResponse, Response> {
     let place = connections::stream()?;
     let (live, ended) = (run.live.subscribe(), run.ended.subscribe());
     let stats = WatchStream::new(live).filter(|live| std::future::ready(!live.is_empty()));
-    let stats = stats.map(|live| sse::Event::default().event("stats").data(live));
-    Ok(server_sent(stats, ended, place))
+    let stats = stats.map(told);
+    // However the end was met, the last figures are the final ones.
+    let last = futures::stream::once(async move { told(run.live.borrow().clone()) });
+    Ok(server_sent(stats, last, ended, place))
 }
 
-/// Events for a page until the run has ended, and the word that it has.
+fn told(live: Arc<str>) -> sse::Event {
+    sse::Event::default().event("stats").data(live)
+}
+
+/// Events until the run has ended, what comes last, and the word that it has.
 fn server_sent(
     events: impl Stream<Item = sse::Event> + Send + 'static,
+    last: impl Stream<Item = sse::Event> + Send + 'static,
     ended: watch::Receiver<bool>,
     place: connections::Place,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
-    let mut over = ended.clone();
+    let mut over = ended;
     let over = async move {
         // Where the sender is gone the run is, too.
         let _ = over.wait_for(|ended| *ended).await;
     };
     let end = futures::stream::once(async { sse::Event::default().event("end").data("{}") });
-    let all = events.take_until(over).chain(end).map(move |event| {
+    let all = events.take_until(over).chain(last).chain(end).map(move |event| {
         let _kept_until_the_last = &place;
         Ok(event)
     });

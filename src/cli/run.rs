@@ -12,6 +12,7 @@ mod watch;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::Args;
@@ -22,6 +23,7 @@ use engine::problem::{Problem, Problems};
 use engine::runtime::{Report, Run, Threads};
 use engine::server::Token;
 use engine::spec::{Environment, SpecDuration};
+use serde_json::json;
 use tokio::runtime::Handle;
 
 pub(super) use self::signals::heed;
@@ -109,10 +111,13 @@ fn load(
         let mut document = arguments.read.read(&arguments.file, &environment)?;
         arguments.clock.edit(&mut document);
         arguments.shard.edit(&mut document);
+        if let Some(address) = &arguments.http {
+            document.put("--http", "/monitoring/http", &json!(address));
+        }
         let engine = arguments.read.engine(document)?;
         let engine = engine.with_drain_timeout(arguments.drain_timeout);
         let engine = arguments.trace.tap(engine)?;
-        let engine = served(engine, arguments.http.as_deref());
+        let engine = controlled(engine);
         if output.quiet == 0 && !engine.warnings().is_empty() {
             terminal::report(engine.warnings());
         }
@@ -121,15 +126,13 @@ fn load(
     (environment, engine)
 }
 
-/// With HTTP where the command line says, and a token where somebody sits in front who sees it.
-fn served(engine: Engine, address: Option<&str>) -> Engine {
-    let engine = match address {
-        Some(address) => engine.with_http(address),
-        None => engine,
-    };
+/// With a token that is made, where the spec has none and somebody sits in front who sees it.
+fn controlled(engine: Engine) -> Engine {
+    /// The same for all versions of a pipeline.
+    static MADE: LazyLock<Token> = LazyLock::new(|| Token::made(rand::random()));
     let monitoring = &engine.plan().spec.monitoring;
     if monitoring.http.is_some() && monitoring.token.is_none() && std::io::stderr().is_terminal() {
-        return engine.with_token(Token::made(rand::random()));
+        return engine.with_token(MADE.clone());
     }
     engine
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a stage has found; the stage enters it, its account shows it.
@@ -10,7 +11,7 @@ use serde::Serialize;
 pub struct FindingsBoard(Arc<Mutex<Findings>>);
 
 /// What was found so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Findings {
     /// Events that were looked at.
     pub events: u64,
@@ -24,7 +25,7 @@ pub struct Findings {
 }
 
 /// How often a rule was broken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Violations {
     /// How often.
     pub count: u64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Account, BreakerState, Connection, Tally, Window};
@@ -16,7 +17,7 @@ pub const ERROR_RATE_MAX: f64 = 0.05;
 const EVENT_HUBS: (&str, &str) = ("event_hubs", "azure_event_hub");
 
 /// Whether a run is well.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Health {
     /// Whether every component is.
     pub overall_healthy: bool,
@@ -26,7 +27,7 @@ pub struct Health {
 }
 
 /// Whether one component is well.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct ComponentHealth {
     /// The stage's name; none for the process.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +61,7 @@ pub struct ComponentHealth {
 }
 
 /// What the process uses, and what it may.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Resources {
     /// Memory that is resident, in bytes; none where the system does not say.
     pub memory_bytes: Option<u64>,

@@ -1,9 +1,11 @@
 //! The last quarter of an hour of a run, a sample a second: what rates, quantiles and charts are of.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
 use super::{LatencyTally, Tally};
@@ -22,7 +24,7 @@ const TYPES_MAX: usize = 100;
 pub const NOW: Duration = Duration::from_secs(10);
 
 /// A run at one moment; counts are from its beginning on.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Sample {
     /// Wall time, in milliseconds since 1970.
     pub t: i64,
@@ -46,6 +48,7 @@ pub struct Sample {
     /// The same of 99 in 100.
     pub p99: Option<f64>,
     /// Source events by type.
+    #[schemars(with = "BTreeMap<String, u64>")]
     pub types: BTreeMap<Key, u64>,
     /// The stages, in the order of the flow.
     pub stages: Vec<StageSample>,
@@ -73,6 +76,19 @@ pub struct StageSample {
     /// Events that failed.
     pub failed: u64,
     latency: LatencyTally,
+}
+
+impl JsonSchema for StageSample {
+    fn schema_name() -> Cow<'static, str> {
+        "StageSample".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = <(u64, u64, u64, f64)>::json_schema(generator);
+        let meaning = "events that came in, that went out, that are inside; events out per second";
+        schema.insert("description".to_owned(), meaning.into());
+        schema
+    }
 }
 
 impl Serialize for StageSample {

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The upper bounds of the buckets in seconds; what is above the last has one of its own.
@@ -34,7 +35,7 @@ pub struct LatencyTally {
 }
 
 /// Latencies for reading, in seconds. Quantiles are estimated within the bucket that they fall in.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Latency {
     /// How many batches were measured, each by its oldest event.
     pub count: u64,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How many metrics a stage may have.
@@ -63,7 +64,7 @@ struct Metric {
 }
 
 /// A metric at one moment, over all instances of its stage.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct MetricTally {
     /// What it counts or is measured in, such as `rows` or `ms`; may be empty.
     pub unit: String,
@@ -73,7 +74,7 @@ pub struct MetricTally {
 }
 
 /// The value of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MetricValue {
     /// What was recorded, added up.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::hook::{Hook, HookFigures, Hooked};
@@ -116,7 +117,7 @@ pub struct Incident<'a> {
 }
 
 /// What comes of something that went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// The event is a dead letter.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::history::NOW;
@@ -16,7 +17,7 @@ use crate::kind::Kind;
 use crate::script::RuleTally;
 
 /// The figures of a run at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Statistics {
     /// Events that the sources made or read.
     pub events_generated: u64,
@@ -65,7 +66,7 @@ pub struct Statistics {
 }
 
 /// Source events per second of wall time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Rates {
     /// Over the last ten seconds.
     #[serde(rename = "10s")]
@@ -81,7 +82,7 @@ pub struct Rates {
 }
 
 /// The figures of one stage.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct StageStatistics {
     /// Its name in the spec.
     pub stage: String,

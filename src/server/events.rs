@@ -10,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response, sse};
 use futures::StreamExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use tokio_stream::wrappers::IntervalStream;
@@ -40,12 +41,15 @@ struct Seen<'a> {
 }
 
 /// The same as it is shown.
-#[derive(Clone, Serialize)]
-struct Shown {
+#[derive(Clone, JsonSchema, Serialize)]
+#[schemars(rename = "Seen")]
+pub(super) struct Shown {
     stage: String,
     /// In milliseconds since 1970.
     seen: i64,
+    /// The event: ten keys round a payload.
     #[serde(serialize_with = "as_json")]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     event: String,
 }
 
@@ -140,7 +144,7 @@ pub(super) async fn stream(State(run): Run, asked: Asked) -> Result<impl IntoRes
         });
         futures::stream::iter(events.collect::<Vec<_>>())
     });
-    Ok(server_sent(events, ended, place))
+    Ok(server_sent(events, futures::stream::empty(), ended, place))
 }
 
 /// What is still held of what went through, the newest first.
@@ -170,12 +174,23 @@ pub(super) async fn recent(State(run): Run, asked: Asked) -> Response {
     }
     found.sort_by_key(|shown| std::cmp::Reverse(shown.seen));
     found.truncate(limit);
-    Json(serde_json::json!({ "events": found, "kept": kept, "of": of })).into_response()
+    Json(Recent { events: found, kept, of }).into_response()
+}
+
+/// Events that went through lately.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Recent {
+    /// The newest first.
+    events: Vec<Shown>,
+    /// How many are held, of the stages that were asked for.
+    kept: usize,
+    /// How many went through them.
+    of: u64,
 }
 
 /// What an event came from and led to.
-#[derive(Serialize)]
-struct Chain {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Chain {
     trace_id: String,
     event: Option<Shown>,
     /// The nearest first.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::wall_now;
@@ -28,7 +29,7 @@ pub(super) struct Failures {
     document: Document,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, JsonSchema, Serialize)]
 struct Failure {
     time: Timestamp,
     stage: String,
@@ -41,7 +42,7 @@ struct Failure {
 }
 
 /// The newest first.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct Shown {
     failures: Vec<Failure>,
 }

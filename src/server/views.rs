@@ -1,5 +1,6 @@
 //! The shapes in which a run is shown: its graph, its state, and what a page needs each second.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Served;
@@ -10,14 +11,14 @@ use crate::monitor::{BreakerState, Connection, Health, Sample, Statistics};
 use crate::plan::Plan;
 
 /// The stages of a pipeline, in the order of the flow.
-#[derive(Clone, Serialize)]
+#[derive(Clone, JsonSchema, Serialize)]
 pub(super) struct Graph {
-    name: String,
+    pub(super) name: String,
     description: Option<String>,
     stages: Vec<Node>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, JsonSchema, Serialize)]
 struct Node {
     stage: String,
     kind: &'static str,
@@ -28,7 +29,7 @@ struct Node {
 }
 
 /// How far a run is.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct RunState {
     phase: &'static str,
     pub(super) speed: ShownSpeed,
@@ -39,7 +40,7 @@ pub(super) struct RunState {
 }
 
 /// A number, or `max`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub(super) enum ShownSpeed {
     Factor(f64),
@@ -47,7 +48,7 @@ pub(super) enum ShownSpeed {
 }
 
 /// What a page shows, once a second.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(super) struct Live {
     state: RunState,
     sample: Sample,
@@ -58,7 +59,7 @@ pub(super) struct Live {
     reasons: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct LiveStage {
     stage: String,
     rate: f64,
@@ -72,7 +73,7 @@ struct LiveStage {
     buffer: Option<(u64, u64)>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Totals {
     events_generated: u64,
     events_sent_successfully: u64,
@@ -112,7 +113,7 @@ impl RunState {
             Phase::Draining => "draining",
             Phase::Keeping | Phase::Aborted => "keeping",
         };
-        let is_going = clock.is_paced() && phase == "running";
+        let is_going = clock.is_paced() && matches!(phase, "running" | "paused");
         let elapsed = clock.elapsed();
         Self {
             phase,
