@@ -82,7 +82,7 @@ impl Otlp {
             otlp.tracer = Some(provider.map_err(unusable)?);
         }
         if settings.metrics {
-            let provider = otlp.meter(settings, client, resource).map_err(unusable)?;
+            let provider = Self::meter(settings, client, resource).map_err(unusable)?;
             metrics::register(&provider, &otlp.reading);
             otlp.meter = Some(provider);
         }
@@ -154,7 +154,6 @@ impl Otlp {
     }
 
     fn meter(
-        &self,
         settings: &OtlpSettings,
         client: CollectorClient,
         resource: Resource,

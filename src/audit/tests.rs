@@ -47,7 +47,9 @@ fn written(attempts: &[Attempt<'_>]) -> Vec<serde_json::Value> {
     let clock = Clock::new(None, Speed::Max, false);
     let mask = |text: &str| text.replace("s3cret", "***");
     let log = AuditLog::open(&settings(&path, 1 << 20, 2), "shop".into(), clock, mask).unwrap();
-    attempts.iter().for_each(|attempt| log.attempted(attempt));
+    for attempt in attempts {
+        log.attempted(attempt);
+    }
     log.ended();
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
