@@ -45,7 +45,7 @@ pub(crate) struct Browser {
     runtime: Runtime,
     client: reqwest::Client,
     session: String,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
@@ -86,9 +86,9 @@ impl Browser {
             runtime,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             session: format!("http://127.0.0.1:{port}/session"),
-            _profile: profile,
+            profile,
         };
-        let folder = format!("--user-data-dir={}", browser._profile.path().display());
+        let folder = format!("--user-data-dir={}", browser.profile.path().display());
         let arguments: Vec<&str> = ARGUMENTS.iter().copied().chain([folder.as_str()]).collect();
         let wanted = json!({
             "browserName": "chrome",
