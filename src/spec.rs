@@ -11,6 +11,7 @@ mod env_file;
 mod excerpt;
 mod file;
 mod files_read;
+mod hooks;
 mod include;
 mod libraries;
 mod monitoring;
@@ -44,6 +45,7 @@ pub use delivery::{
 pub use document::Document;
 pub use duration::SpecDuration;
 pub(crate) use file::read_text;
+pub use hooks::{HookSettings, WhenBehind};
 pub use libraries::PluginPath;
 pub(crate) use libraries::Unloaded;
 pub use monitoring::MonitoringSettings;
@@ -100,6 +102,9 @@ pub struct Spec {
     /// How a run is looked at while it goes on.
     #[serde(default)]
     pub monitoring: MonitoringSettings,
+    /// Scripts that are called while it runs.
+    #[serde(default)]
+    pub hooks: HookSettings,
     /// Stages that make or read events.
     #[serde(default)]
     #[schemars(schema_with = "stages")]

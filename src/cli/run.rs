@@ -1,5 +1,6 @@
 //! `engine run`: a pipeline from its first event to its report.
 
+mod hooks;
 mod metrics;
 mod progress;
 mod report_file;

@@ -8,7 +8,7 @@ const FLOORS: &[&[&str]] = &[
     &["event"],
     &["clock", "control", "failure", "file_lock", "kind", "problem", "retail"],
     &["spec", "script"],
-    &["monitor", "dead_letter", "state", "checkpoint", "stage", "component", "event_hubs"],
+    &["monitor", "hooks", "dead_letter", "state", "checkpoint", "stage", "component", "event_hubs"],
     &["sources", "enrichers", "correlators", "batchers", "sinks", "delivery"],
     &["plugin", "registry"],
     &["plan"],
