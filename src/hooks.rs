@@ -20,7 +20,7 @@ use crate::script::{
     BATCH_SENT, Condition, ERROR, EVENT_GENERATED, Function, HookFailure, HookHost, HookMeasure,
     HookScript, Premises, seed_of,
 };
-use crate::spec::{Document, HookSettings, WhenBehind};
+use crate::spec::{Document, HookSettings, SecretTexts, WhenBehind};
 
 use queue::Queue;
 
@@ -208,7 +208,7 @@ impl ScriptHooks {
         let worker = Worker {
             queue: Arc::clone(&queue),
             figures: figures.clone(),
-            document: document.clone(),
+            secrets: document.secret_texts(),
             scripts,
         };
         std::thread::Builder::new()
@@ -304,8 +304,7 @@ impl Drop for ScriptHooks {
 struct Worker {
     queue: Arc<Queue<Message>>,
     figures: HookFigures,
-    /// Knows what is secret.
-    document: Document,
+    secrets: SecretTexts,
     scripts: HookScripts,
 }
 
@@ -319,7 +318,7 @@ impl Worker {
                 Message::Generated(batch) => self.generated(batch.into_parts().0),
                 Message::Chosen(events) => self.generated(events),
                 Message::Sent(sink, batch) => {
-                    self.call(HookKind::BatchSent, |script, _| script.batch_sent(&sink, &batch));
+                    self.call(HookKind::BatchSent, |script| script.batch_sent(&sink, &batch));
                 }
                 Message::Failed(failed) => self.failed(&failed),
             }
@@ -337,7 +336,7 @@ impl Worker {
             let is_chosen =
                 self.scripts.when.as_mut().map_or(Ok(true), |when| when.is_true_of(&mut event));
             match is_chosen {
-                Ok(true) => self.call(hook, |script, _| script.event_generated(&mut event)),
+                Ok(true) => self.call(hook, |script| script.event_generated(&mut event)),
                 Ok(false) => {}
                 Err(failure) => {
                     self.figures.call(hook, 1);
@@ -348,8 +347,8 @@ impl Worker {
     }
 
     fn failed(&mut self, failed: &Failed) {
-        self.call(HookKind::Error, |script, document| {
-            let reason = document.masked(&failed.reason);
+        let reason = self.secrets.masked(&failed.reason);
+        self.call(HookKind::Error, |script| {
             script.error(&HookFailure {
                 stage: &failed.stage,
                 kind: failed.kind,
@@ -361,14 +360,10 @@ impl Worker {
         });
     }
 
-    fn call(
-        &mut self,
-        hook: HookKind,
-        call: impl FnOnce(&mut HookScript, &Document) -> Result<(), Failure>,
-    ) {
+    fn call(&mut self, hook: HookKind, call: impl FnOnce(&mut HookScript) -> Result<(), Failure>) {
         let Some(script) = &mut self.scripts.scripts[hook as usize] else { return };
         self.figures.call(hook, 1);
-        if let Err(failure) = call(script, &self.document) {
+        if let Err(failure) = call(script) {
             self.figures.fail(hook, &failure.reason);
         }
     }

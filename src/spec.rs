@@ -50,6 +50,7 @@ pub use libraries::PluginPath;
 pub(crate) use libraries::Unloaded;
 pub use monitoring::MonitoringSettings;
 pub(crate) use node::join as pointer_to;
+pub use render::SecretTexts;
 pub use secret::Secret;
 pub use settings::{
     ClockSettings, DeadLetterSettings, FullSpeed, SpeedSettings, StateSettings, WhenFull,

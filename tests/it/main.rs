@@ -20,6 +20,7 @@ mod flow;
 mod fuzz;
 mod golden;
 mod harness;
+mod hooks;
 mod http_sink;
 mod http_source;
 mod invariants;

@@ -61,6 +61,14 @@ fn type_literals(call: &FnCallExpr) -> Option<Vec<(String, Position)>> {
         "==" if is_type(two) => Some(vec![literal(one)?]),
         "contains" if is_type(two) => match one {
             Expr::Array(names, _) => names.iter().map(literal).collect(),
+            // What the optimiser has made of such an array.
+            Expr::DynamicConstant(names, position) => {
+                let names = names.as_array_ref().ok()?;
+                let text = |name: &rhai::Dynamic| {
+                    Some((name.as_immutable_string_ref().ok()?.to_string(), *position))
+                };
+                names.iter().map(text).collect()
+            }
             _ => None,
         },
         _ => None,
