@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::event::TraceIds;
-use crate::problem::{Excerpt, Place, Problem, Problems, SourceText};
-use crate::spec::{Document, Shard, read_text};
+use crate::problem::{Excerpt, Place, Problem, Problems};
+use crate::spec::{Document, Shard};
 use crate::stage::Stage;
 
 pub use crate::kind::Kind;
@@ -164,21 +164,6 @@ impl BuildContext<'_> {
 
     /// The script in a setting: the text itself, or the `.rhai` file that it names.
     pub fn script(&self, setting: &str, text: &str) -> Result<Excerpt, Problem> {
-        let names_a_file = !text.contains('\n')
-            && std::path::Path::new(text.trim()).extension().is_some_and(|end| end == "rhai");
-        if !names_a_file {
-            return Ok(self.document.excerpt(&format!("{}/with{setting}", self.pointer), text));
-        }
-        let pointer = format!("{}/with{setting}", self.pointer);
-        let path = self.document.file_beside(&pointer, text.trim());
-        match read_text(&path) {
-            Ok(text) => {
-                let name = path.display().to_string();
-                Ok(Excerpt::whole(Arc::new(SourceText { name, text })))
-            }
-            Err(reason) => Err(self
-                .problem(setting, format!("cannot read the script `{}`: {reason}", path.display()))
-                .help("the path is relative to the file that names it")),
-        }
+        self.document.script(&format!("{}/with{setting}", self.pointer), text)
     }
 }

@@ -19,6 +19,7 @@ use crate::control::Control;
 use crate::dead_letter::DeadLetters;
 use crate::file_lock::FileLock;
 use crate::graph::{Graph, Surroundings, Tap, Taps};
+use crate::hooks::{self, ScriptHooks};
 use crate::monitor::{Health, Hook, Observer, Observers, Statistics};
 use crate::plan::{Plan, PlannedStage};
 use crate::plugin::Search;
@@ -165,6 +166,12 @@ impl Engine {
         let checkpoints = self.checkpoints(lock, before, &clock)?;
         let mut taps = self.taps.clone();
         let server = Server::listen(&self.plan, self.token.clone())?;
+        let (document, timeout) = (&self.plan.document, hooks::DRAIN_TIMEOUT);
+        let scripts =
+            ScriptHooks::start(document, &self.plan.spec.hooks, &observers.hooks, timeout)?;
+        if let Some(scripts) = scripts {
+            observers.push(Arc::new(scripts));
+        }
         if let Some(server) = &server {
             server.watch(&mut taps, &mut observers);
         }

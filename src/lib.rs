@@ -6,6 +6,7 @@ pub mod clock;
 pub mod control;
 pub mod failure;
 pub mod file_lock;
+pub mod hooks;
 pub mod kind;
 pub mod problem;
 pub mod retail;

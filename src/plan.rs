@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use crate::component::{BuildContext, Component};
 use crate::event::{Timestamp, TraceIds, mix};
+use crate::hooks::HookScripts;
 use crate::kind::Kind;
+use crate::monitor::StageMetrics;
 use crate::problem::{Problem, Problems};
 use crate::script::Condition;
 use crate::spec::{Checker, DeliverySettings, Document, Order, Shard, Spec};
@@ -265,7 +267,9 @@ fn check(
     let conditions = draft::conditions(document, &drafts, &mut problems);
     shards::check(document, &drafts, shard, &mut problems);
     let built = build_once(document, &drafts, &sound, shard, &mut problems);
+    let hooks = hooks(document, &mut problems);
     if !problems.has_errors() {
+        problems.append(trial::of_hooks(document, hooks, &built));
         problems.append(trial::of_rules(document, &drafts, built, &conditions));
     }
     if problems.has_errors() {
@@ -321,6 +325,15 @@ fn build_once(
         built.map_err(|found| problems.append(found)).ok()
     };
     (0..).zip(drafts).map(build).collect()
+}
+
+/// The scripts of `hooks:`; none where something is wrong with them.
+fn hooks(document: &Document, problems: &mut Problems) -> Option<HookScripts> {
+    // What they count while they are tried out is of no interest.
+    let compiled = HookScripts::compile(document, &StageMetrics::default());
+    let (scripts, warnings) = compiled.map_err(|found| problems.append(found)).ok()?;
+    problems.append(warnings);
+    Some(scripts)
 }
 
 /// The spec as a type; what passed the schema fits it.

@@ -57,7 +57,7 @@ impl Monitor {
     pub fn statistics(&self) -> Statistics {
         let tallies = self.tallies();
         let now = self.sample_of(&tallies);
-        Statistics::of(&self.accounts, &tallies, &self.history, &now, self.hooks.tally())
+        Statistics::of(&self.accounts, &tallies, &self.history, &now, &self.hooks)
     }
 
     /// Whether all stages and the process are well.

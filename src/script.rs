@@ -14,6 +14,8 @@ mod event;
 mod figures;
 mod functions;
 mod fuse;
+mod hook;
+mod hook_events;
 mod output;
 mod payload_fields;
 mod premises;
@@ -35,6 +37,10 @@ pub use condition::Condition;
 pub use event::EventHandle;
 pub use figures::{Meter, RuleFigures, RuleTally};
 pub use functions::{GROUPS, HostFunction, host_functions};
+pub use hook::{
+    BATCH_SENT, ERROR, EVENT_GENERATED, HookFailure, HookHost, HookMeasure, HookScript,
+    MeasureError,
+};
 pub use output::{Command, Emission, OutputHandle};
 pub use payload_fields::PayloadFields;
 pub use premises::Premises;

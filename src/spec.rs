@@ -12,6 +12,7 @@ mod env_file;
 mod excerpt;
 mod file;
 mod files_read;
+mod hooks;
 mod include;
 mod libraries;
 mod monitoring;
@@ -47,11 +48,13 @@ pub use delivery::{
 pub use document::Document;
 pub use duration::SpecDuration;
 pub(crate) use file::read_text;
+pub use hooks::{HookSettings, WhenBehind};
 pub use libraries::PluginPath;
 pub(crate) use libraries::Unloaded;
 pub use monitoring::MonitoringSettings;
 pub(crate) use node::join as pointer_to;
 pub use otlp::OtlpSettings;
+pub use render::SecretTexts;
 pub use secret::Secret;
 pub use settings::{
     ClockSettings, DeadLetterSettings, FullSpeed, SpeedSettings, StateSettings, WhenFull,
@@ -104,6 +107,9 @@ pub struct Spec {
     /// How a run is looked at while it goes on.
     #[serde(default)]
     pub monitoring: MonitoringSettings,
+    /// Scripts that are called while it runs.
+    #[serde(default)]
+    pub hooks: HookSettings,
     /// Stages that make or read events.
     #[serde(default)]
     #[schemars(schema_with = "stages")]

@@ -1,6 +1,7 @@
 //! `engine run`: a pipeline from its first event to its report.
 
 mod export;
+mod hooks;
 mod metrics;
 mod progress;
 mod report_file;

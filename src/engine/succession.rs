@@ -59,7 +59,10 @@ impl Engine {
             gone: names(before.stages.iter().filter(is_gone).collect()),
             others: false,
         };
-        changes.others = changes.is_empty() && self.plan.document.hash() != before.document.hash();
+        let document = &self.plan.document;
+        let are_hooks_others = files.iter().any(|file| document.is_read_by_hooks(file));
+        let differs = are_hooks_others || document.hash() != before.document.hash();
+        changes.others = changes.is_empty() && differs;
         changes
     }
 

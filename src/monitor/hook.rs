@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Incident, Observer};
+use super::{Incident, MetricTally, Observer, StageMetrics};
 use crate::event::{Batch, Event};
 
 /// Code that is called while a pipeline runs, in the stages' own tasks: it neither waits nor takes
@@ -61,9 +61,15 @@ pub enum HookKind {
     Error,
 }
 
-/// What the calls of hooks come to; copies are the same figures.
+/// What the calls of hooks come to, and what hooks measure themselves; copies are the same figures.
 #[derive(Clone, Debug, Default)]
-pub struct HookFigures(Arc<[Counts; 3]>);
+pub struct HookFigures(Arc<Board>);
+
+#[derive(Debug, Default)]
+struct Board {
+    counts: [Counts; 3],
+    metrics: StageMetrics,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -101,12 +107,12 @@ impl HookKind {
 impl HookFigures {
     /// Enters calls.
     pub fn call(&self, hook: HookKind, calls: u64) {
-        self.0[hook as usize].calls.fetch_add(calls, Relaxed);
+        self.0.counts[hook as usize].calls.fetch_add(calls, Relaxed);
     }
 
     /// Enters a call that failed. The first of a hook is said aloud.
     pub fn fail(&self, hook: HookKind, error: &str) {
-        let counts = &self.0[hook as usize];
+        let counts = &self.0.counts[hook as usize];
         counts.failed.fetch_add(1, Relaxed);
         let hook = hook.name();
         if counts.was_said.swap(true, Relaxed) {
@@ -118,13 +124,23 @@ impl HookFigures {
 
     /// Enters what a hook that is behind was not called for.
     pub fn skip(&self, hook: HookKind, skipped: u64) {
-        self.0[hook as usize].skipped.fetch_add(skipped, Relaxed);
+        self.0.counts[hook as usize].skipped.fetch_add(skipped, Relaxed);
+    }
+
+    /// Where hooks record what they measure themselves.
+    pub fn metrics(&self) -> &StageMetrics {
+        &self.0.metrics
+    }
+
+    /// What hooks have measured themselves, by name.
+    pub fn measured(&self) -> BTreeMap<String, MetricTally> {
+        StageMetrics::tally(std::slice::from_ref(&self.0.metrics))
     }
 
     /// The figures now, of those that were called or skipped something.
     pub fn tally(&self) -> BTreeMap<&'static str, HookTally> {
         let tally = |hook: HookKind| {
-            let counts = &self.0[hook as usize];
+            let counts = &self.0.counts[hook as usize];
             let (calls, failed) = (counts.calls.load(Relaxed), counts.failed.load(Relaxed));
             let tally = HookTally { calls, failed, skipped: counts.skipped.load(Relaxed) };
             (tally != HookTally::default()).then(|| (hook.name(), tally))

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// How many metrics a stage may have.
+/// How many metrics a stage may have, and all hooks together.
 pub const METRICS_MAX: usize = 64;
 /// The longest name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -138,7 +138,7 @@ impl StageMetrics {
             }
             return Ok(number as u32);
         }
-        Err(MetricError(format!("`{name}` is one metric too many: a stage has {METRICS_MAX}")))
+        Err(MetricError(format!("`{name}` is one metric too many: {METRICS_MAX} is the limit")))
     }
 
     /// Records a value; without effect where there is no such metric, where the value is no number,
@@ -289,7 +289,7 @@ mod tests {
         }
         assert_eq!(counter("metric_7"), Ok(7));
         let error = counter("metric_64").unwrap_err().to_string();
-        assert_eq!(error, "`metric_64` is one metric too many: a stage has 64");
+        assert_eq!(error, "`metric_64` is one metric too many: 64 is the limit");
         // A number that nobody was given changes nothing.
         metrics.record(64, 1.0);
         metrics.record(u32::MAX, 1.0);

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::history::NOW;
 use super::{
-    Account, DeliveryTally, Findings, History, HookTally, Latency, LatencyTally, MetricTally,
-    Sample, StageSample, Tally,
+    Account, DeliveryTally, Findings, History, HookFigures, HookTally, Latency, LatencyTally,
+    MetricTally, Sample, StageSample, Tally,
 };
 use crate::event::Timestamp;
 use crate::kind::Kind;
@@ -63,6 +63,9 @@ pub struct Statistics {
     /// What the calls of hooks come to, of those that were called.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hooks: BTreeMap<&'static str, HookTally>,
+    /// What hooks count and measure themselves, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hook_metrics: BTreeMap<String, MetricTally>,
 }
 
 /// Source events per second of wall time.
@@ -144,7 +147,7 @@ impl Statistics {
         tallies: &[Tally],
         history: &History,
         now: &Sample,
-        hooks: BTreeMap<&'static str, HookTally>,
+        hooks: &HookFigures,
     ) -> Self {
         let elapsed = now.elapsed;
         let of_kind = |is_source: bool| {
@@ -191,7 +194,8 @@ impl Statistics {
             last_event_time: sources().filter_map(|tally| tally.last_event_time).max(),
             elapsed_seconds: elapsed.as_secs_f64(),
             stages: accounts.iter().zip(tallies).zip(&now.stages).map(stage).collect(),
-            hooks,
+            hooks: hooks.tally(),
+            hook_metrics: hooks.measured(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::draft::Draft;
+use crate::hooks::HookScripts;
 use crate::problem::{Place, Problems};
 use crate::script::{Condition, Premises};
 use crate::spec::Document;
@@ -38,6 +39,20 @@ pub(super) fn of_rules(
         }
     }
     problems
+}
+
+/// What is found when the hooks are tried out.
+pub(super) fn of_hooks(
+    document: &Document,
+    hooks: Option<HookScripts>,
+    stages: &[Option<Stage>],
+) -> Problems {
+    let keeps_contract = |stage: &Stage| match stage {
+        Stage::Source(source) => source.keeps_contract(),
+        _ => true,
+    };
+    let is_closed = stages.iter().flatten().all(keeps_contract);
+    hooks.map_or_else(Problems::default, |mut hooks| hooks.try_out(document, is_closed))
 }
 
 /// The names that a stage adds to those of the contract; none where that is not known.

@@ -66,7 +66,7 @@ impl Script {
         sandbox: Sandbox,
         functions: &[Function],
     ) -> Result<Self, Problems> {
-        let Sandbox { mut engine, randomness, tables, rule } = sandbox;
+        let Sandbox { mut engine, randomness, tables, speaker } = sandbox;
         let mut problems = Vec::new();
         let constants = constants(&engine, &excerpt, &mut problems);
         if !problems.is_empty() && constants.is_empty() {
@@ -95,7 +95,7 @@ impl Script {
         resolve_constants(&mut engine, &ast, constants.clone());
         let randomness = randomness.filter(|_| excerpt.text.contains("rand"));
         let (excerpt, payload_fields) = (Arc::new(excerpt), Arc::new(payload_fields));
-        let printer = Printer::new(rule, Arc::clone(&excerpt));
+        let printer = Printer::new(speaker, Arc::clone(&excerpt));
         printer.register(&mut engine);
         let engine = Arc::new(engine);
         Ok(Self { engine, ast, excerpt, constants, printer, payload_fields, randomness, tables })

@@ -1,7 +1,7 @@
 //! `when:` and the `filter` enricher: a Rhai expression over `event`, entered only for the event
 //! types that it can be true of.
 
-mod types;
+pub(super) mod types;
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use rhai::{AST, Dynamic, Engine, Expr, Expression, Position, Scope, Stmt};
 
 use super::compile::{parse, register_fields};
 use super::compiled::{CompiledTest, Scratch, Source};
-use super::print::Printer;
+use super::print::{Printer, Speaker};
 use super::{EventHandle, Runner, Sandbox, check, fuse};
 use crate::event::{Event, Key};
 use crate::failure::Failure;
@@ -78,7 +78,7 @@ impl Condition {
             pinned.map(|names| names.iter().filter_map(|name| Key::intern(name).ok()).collect());
         let warnings = Problems(problems);
         let excerpt = Arc::new(excerpt.clone());
-        let printer = Printer::new(None, Arc::clone(&excerpt));
+        let printer = Printer::new(Speaker::Script, Arc::clone(&excerpt));
         printer.register(&mut engine);
         let engine = Arc::new(engine);
         Ok(Self::with(Arc::new(Compiled {

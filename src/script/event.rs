@@ -61,6 +61,13 @@ impl EventHandle {
         })))
     }
 
+    /// A cell with an event that is only looked at.
+    pub(super) fn seen(event: Event) -> Self {
+        let handle = Self::new(false);
+        lock(&handle.0).event = event;
+        handle
+    }
+
     /// Exchanges the cell's event with `event`: called before and after a call.
     pub fn swap(&self, event: &mut Event) {
         std::mem::swap(&mut lock(&self.0).event, event);

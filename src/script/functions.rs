@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::compiled::calls_compiled;
-use super::{Function, Sandbox, Script, Table};
+use super::{Function, HookHost, Sandbox, Script, Table};
 use crate::problem::{Excerpt, SourceText};
 
 /// A function, a property or an index that a script may use.
@@ -27,11 +27,16 @@ pub struct HostFunction {
 }
 
 /// The groups, in the order in which they are listed.
-pub const GROUPS: [(&str, &str); 12] = [
-    ("event", "In enrichers and conditions, and `on_event` of correlators; enrichers may write."),
+pub const GROUPS: [(&str, &str); 14] = [
+    (
+        "event",
+        "In enrichers, conditions and hooks, and `on_event` of correlators; enrichers may write.",
+    ),
     ("payload", "Of `event.payload`."),
     ("state", "In correlators."),
     ("out", "In correlators."),
+    ("hooks", "In hooks."),
+    ("events", "In `batch_sent` of hooks; `for event in events` takes one after the other."),
     ("tables", "In enrichers with `tables:`."),
     ("random", "Not in conditions and weights."),
     ("time", "Everywhere."),
@@ -44,7 +49,7 @@ pub const GROUPS: [(&str, &str); 12] = [
 
 /// What is the project's own, and what says nothing of itself: the group, the name that it is
 /// registered by, how it is used, what it does. Whether it can run compiled is tried out.
-const DESCRIBED: [(&str, &str, &str, &str); 42] = [
+const DESCRIBED: [(&str, &str, &str, &str); 52] = [
     ("event", "get$event_type", "event.event_type", "The type, such as `receipt_created`."),
     ("event", "get$trace_id", "event.trace_id", "The event's own id."),
     ("event", "get$ingest_timestamp", "event.ingest_timestamp", "Event time as a text."),
@@ -103,6 +108,26 @@ const DESCRIBED: [(&str, &str, &str, &str); 42] = [
         "Calls `on_timer` for this key so much event time later.",
     ),
     ("out", "cancel", "out.cancel(\"late\")", "Takes a timer back."),
+    (
+        "hooks",
+        "count",
+        "count(\"high_value\")",
+        "Counts once, or by as much as stands behind the name.",
+    ),
+    ("hooks", "gauge", "gauge(\"open_visits\", 7)", "Notes how much there is at the moment."),
+    ("hooks", "state", "state()", "What hooks remember from call to call, all of them together."),
+    ("events", "len", "events.len()", "How many events there are."),
+    ("events", "is_empty", "events.is_empty()", "Whether there is none."),
+    (
+        "events",
+        "index$get$",
+        "events[0]",
+        "The event at a place; from the end, where it is negative.",
+    ),
+    ("events", "get$sink", "events.sink", "The sink whose receiver has them."),
+    ("events", "to_array", "events.to_array()", "The events as an array, to filter and sort."),
+    ("events", "to_string", "events.to_string()", "How many there are, in words."),
+    ("events", "to_debug", "events.to_debug()", "How many there are, in words."),
     ("tables", "lookup", "lookup(\"stores\", 1)", "The record of a key as a map, or `()`."),
     ("random", "rand", "rand()", "A number from 0 to 1, without 1."),
     ("random", "rand_int", "rand_int(1, 6)", "A whole number, both ends included."),
@@ -132,13 +157,18 @@ pub fn host_functions() -> Vec<HostFunction> {
     let mut rows: BTreeMap<(usize, String), HostFunction> = BTreeMap::new();
     for (group, name, example, about) in DESCRIBED {
         let plain = name.trim_start_matches("get$").trim_start_matches("index$");
-        let plain = if name.starts_with("index$") { "a field" } else { plain };
+        let plain = match group {
+            _ if !name.starts_with("index$") => plain,
+            "events" => "an event",
+            _ => "a field",
+        };
         let row = HostFunction {
             group,
             name: plain.to_owned(),
             signatures: vec![example.to_owned()],
             about: about.to_owned(),
-            compiled: lowers(example),
+            // No hook is compiled: what has no effect is none.
+            compiled: !["hooks", "events"].contains(&group) && lowers(example),
         };
         rows.insert((place(group), plain.to_owned()), row);
     }
@@ -177,13 +207,14 @@ fn place(group: &str) -> usize {
 
 fn is_described(group: &str, name: &str) -> bool {
     // Whatever they are given first, they stand in the group that they are described in.
-    let is_own = |own: &&str| ["tables", "random", "time", "numbers"].contains(own);
+    let is_own = |own: &&str| ["hooks", "tables", "random", "time", "numbers"].contains(own);
     DESCRIBED.iter().any(|(own, known, ..)| *known == name && (*own == group || is_own(own)))
 }
 
-/// A sandbox with all that any rule may have.
+/// A sandbox with all that any rule or hook may have.
 fn sandbox() -> Sandbox {
     let mut sandbox = Sandbox::new(0);
+    HookHost::new(|_, _, _| Ok(())).register(&mut sandbox.engine);
     sandbox.add_tables(HashMap::from([("stores".to_owned(), Table::default())]));
     sandbox
 }
@@ -245,6 +276,7 @@ fn group_of(first: Option<&str>) -> &'static str {
         Some("payload") => "payload",
         Some("state") => "state",
         Some("out") => "out",
+        Some("events") => "events",
         Some("text" | "character") => "text",
         Some("int" | "float") => "numbers",
         Some("array") => "arrays",
@@ -264,6 +296,7 @@ fn plain_type(name: &str) -> Option<&'static str> {
         "payload" => "payload",
         "state" => "state",
         "out" => "out",
+        "events" => "events",
         "&str" | "string" | "String" | "ImmutableString" => "text",
         "char" => "character",
         "i64" => "int",
@@ -323,7 +356,7 @@ mod tests {
         for (_, name, example, _) in DESCRIBED {
             let is_there = functions.iter().any(|function| text_of(function, "name") == name);
             assert!(is_there, "`{name}` is not registered");
-            let text = format!("fn on_event(event, state, out) {{ {example}; }}");
+            let text = format!("fn on_event(event, state, out) {{ let events = (); {example}; }}");
             let source = Arc::new(SourceText { name: "example".to_owned(), text });
             let on_event = Function {
                 name: "on_event",

@@ -1,5 +1,6 @@
 //! `print` and `debug` in scripts: lines of the log that say which rule wrote them, and where.
 
+use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,9 +25,23 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Printer(Arc<Shared>);
 
+/// Who prints.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Speaker {
+    /// A script of another sort, such as one that gives weights.
+    #[default]
+    Script,
+    /// The rule of a stage.
+    Rule(String),
+    /// A hook, by its name.
+    Hook(&'static str),
+}
+
+/// What the lines of hooks are filtered by.
+const HOOK_TARGET: &str = "engine::hook";
+
 struct Shared {
-    /// The stage whose rule it is; none where a script is no rule, such as one that gives weights.
-    rule: Option<String>,
+    speaker: Speaker,
     excerpt: Arc<Excerpt>,
     /// Set while the script is only tried out.
     is_silent: AtomicBool,
@@ -50,9 +65,9 @@ enum Level {
 }
 
 impl Printer {
-    pub(super) fn new(rule: Option<String>, excerpt: Arc<Excerpt>) -> Self {
+    pub(super) fn new(speaker: Speaker, excerpt: Arc<Excerpt>) -> Self {
         let (is_silent, window) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Shared { rule, excerpt, is_silent, window }))
+        Self(Arc::new(Shared { speaker, excerpt, is_silent, window }))
     }
 
     /// Teaches an engine `print` and `debug`. The interpreter's own would not know where they are
@@ -118,26 +133,19 @@ impl Printer {
     }
 
     fn write(&self, level: Level, position: Position, text: &str) {
-        let Shared { excerpt, is_silent, .. } = &*self.0;
-        if is_silent.load(Relaxed) || !is_asked_for(level) {
+        let Shared { speaker, excerpt, is_silent, .. } = &*self.0;
+        if is_silent.load(Relaxed) || !speaker.is_asked_for(level) {
             return;
         }
         let (is_shown, withheld) = self.window().count();
         let place = place(excerpt, position, 0);
         let (name, line) = (&place.source.name, place.start().line);
-        let who = self.who();
         if withheld > 0 {
-            tracing::info!("{who}: ... {withheld} more");
+            speaker.say(Level::Print, &format!("{speaker}: ... {withheld} more"));
         }
-        match level {
-            _ if !is_shown => {}
-            Level::Print => tracing::info!("{who} ({name}:{line}): {text}"),
-            Level::Debug => tracing::debug!("{who} ({name}:{line}): {text}"),
+        if is_shown {
+            speaker.say(level, &format!("{speaker} ({name}:{line}): {text}"));
         }
-    }
-
-    fn who(&self) -> String {
-        self.0.rule.as_ref().map_or("script".to_owned(), |rule| format!("rule {rule}"))
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
@@ -151,17 +159,45 @@ impl Drop for Printer {
         if Arc::strong_count(&self.0) == 1 {
             let withheld = self.window().withheld;
             if withheld > 0 {
-                tracing::info!("{}: ... {withheld} more", self.who());
+                let speaker = &self.0.speaker;
+                speaker.say(Level::Print, &format!("{speaker}: ... {withheld} more"));
             }
         }
     }
 }
 
-/// Lines that nobody sees are not counted either.
-fn is_asked_for(level: Level) -> bool {
-    match level {
-        Level::Print => tracing::enabled!(tracing::Level::INFO),
-        Level::Debug => tracing::enabled!(tracing::Level::DEBUG),
+impl Speaker {
+    /// Lines that nobody sees are not counted either.
+    fn is_asked_for(&self, level: Level) -> bool {
+        match (self, level) {
+            (Self::Hook(_), Level::Print) => {
+                tracing::enabled!(target: HOOK_TARGET, tracing::Level::INFO)
+            }
+            (Self::Hook(_), Level::Debug) => {
+                tracing::enabled!(target: HOOK_TARGET, tracing::Level::DEBUG)
+            }
+            (_, Level::Print) => tracing::enabled!(tracing::Level::INFO),
+            (_, Level::Debug) => tracing::enabled!(tracing::Level::DEBUG),
+        }
+    }
+
+    fn say(&self, level: Level, line: &str) {
+        match (self, level) {
+            (Self::Hook(_), Level::Print) => tracing::info!(target: HOOK_TARGET, "{line}"),
+            (Self::Hook(_), Level::Debug) => tracing::debug!(target: HOOK_TARGET, "{line}"),
+            (_, Level::Print) => tracing::info!("{line}"),
+            (_, Level::Debug) => tracing::debug!("{line}"),
+        }
+    }
+}
+
+impl fmt::Display for Speaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script => f.write_str("script"),
+            Self::Rule(stage) => write!(f, "rule {stage}"),
+            Self::Hook(name) => write!(f, "hook {name}"),
+        }
     }
 }
 

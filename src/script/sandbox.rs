@@ -9,6 +9,7 @@ use rhai::packages::{
 };
 use rhai::{Engine, OptimizationLevel, module_resolvers::DummyModuleResolver};
 
+use super::print::Speaker;
 use super::random::{self, Randomness};
 use super::tables::Tables;
 use super::{event, output, state};
@@ -52,8 +53,8 @@ pub struct Sandbox {
     pub(super) randomness: Option<Randomness>,
     /// The tables that scripts look records up in.
     pub(super) tables: Option<Arc<Tables>>,
-    /// The stage whose rule the script is.
-    pub(super) rule: Option<String>,
+    /// Who the script is in what it prints.
+    pub(super) speaker: Speaker,
 }
 
 impl Sandbox {
@@ -62,13 +63,19 @@ impl Sandbox {
         let Self { mut engine, .. } = Self::without_randomness();
         let randomness = Randomness::new(seed);
         random::register(&mut engine, &randomness);
-        Self { engine, randomness: Some(randomness), tables: None, rule: None }
+        Self { engine, randomness: Some(randomness), tables: None, speaker: Speaker::Script }
     }
 
     /// Names the stage whose rule the script is, for what it prints.
     #[must_use]
     pub fn of_rule(self, stage: &str) -> Self {
-        Self { rule: Some(stage.to_owned()), ..self }
+        Self { speaker: Speaker::Rule(stage.to_owned()), ..self }
+    }
+
+    /// Names the hook that the script is, for what it prints.
+    #[must_use]
+    pub(super) fn of_hook(self, name: &'static str) -> Self {
+        Self { speaker: Speaker::Hook(name), ..self }
     }
 
     /// An engine without `rand`: what runs in it depends on nothing but its arguments.
@@ -104,6 +111,6 @@ impl Sandbox {
         event::register(&mut engine);
         state::register(&mut engine);
         output::register(&mut engine);
-        Self { engine, randomness: None, tables: None, rule: None }
+        Self { engine, randomness: None, tables: None, speaker: Speaker::Script }
     }
 }

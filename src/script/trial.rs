@@ -96,8 +96,8 @@ impl Trial {
     }
 
     /// Reports a function that belongs to no event, such as one for timers, if none of its calls
-    /// has succeeded.
-    pub fn of_calls(&mut self, function: &str, calls: Vec<Result<(), Mishap>>) {
+    /// has succeeded; `with` is what it was called with.
+    pub fn of_calls(&mut self, function: &str, with: &str, calls: Vec<Result<(), Mishap>>) {
         if self.is_endless || calls.iter().any(Result::is_ok) {
             return;
         }
@@ -105,7 +105,10 @@ impl Trial {
             && mishap.cause != FaultCause::Thrown
             && !(self.looks_up && mishap.cause == FaultCause::Absent)
         {
-            self.problems.push(mishap.problem(function, &[]));
+            let Mishap { message, place, .. } = mishap;
+            let message = format!("`{function}` fails whenever it is tried: {message}");
+            let problem = Problem::warning(message).at(place);
+            self.problems.push(problem.help(format!("it was called with {with}")));
         }
     }
 
@@ -118,18 +121,14 @@ impl Trial {
 impl Mishap {
     fn problem(self, function: &str, types: &[EventType]) -> Problem {
         let Self { message, place, .. } = self;
+        let tried = names(types);
+        let message = format!("`{function}` fails on every {tried} it is tried on: {message}");
+        let problem = Problem::warning(message).at(place);
         match types.first() {
             Some(first) => {
-                let types = names(types);
-                Problem::warning(format!(
-                    "`{function}` fails on every {types} it is tried on: {message}"
-                ))
-                .at(place)
-                .help(format!("it was tried on events such as {}", shown(*first)))
+                problem.help(format!("it was tried on events such as {}", shown(*first)))
             }
-            None => Problem::warning(format!("`{function}` fails whenever it is tried: {message}"))
-                .at(place)
-                .help("it was called with the state that `on_event` leaves"),
+            None => problem,
         }
     }
 }
@@ -141,6 +140,11 @@ fn shown(event_type: EventType) -> String {
         Some((end, _)) => format!("`{}...`", &payload[..end]),
         None => format!("`{payload}`"),
     }
+}
+
+/// Events of all types, as a rule is tried out on them.
+pub(super) fn all_samples() -> Vec<Event> {
+    EventType::ALL.into_iter().flat_map(samples).cloned().collect()
 }
 
 /// Some events of a type.

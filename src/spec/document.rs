@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::excerpt;
-use super::file::read_bytes;
+use super::file::{read_bytes, read_text};
 use super::include::Loader;
 use super::libraries::Unloaded;
 use super::node::{Content, Node, place};
@@ -173,6 +173,33 @@ impl Document {
     /// The names of the stages that read a file.
     pub fn readers_of(&self, file: &Path) -> Vec<String> {
         self.environment.files_read.readers(file)
+    }
+
+    /// Whether a file is a script of `hooks:`.
+    pub fn is_read_by_hooks(&self, file: &Path) -> bool {
+        self.environment.files_read.is_of_hooks(file)
+    }
+
+    /// The script that the value at a JSON pointer is: the text itself, or the `.rhai` file that it
+    /// names.
+    pub fn script(&self, pointer: &str, text: &str) -> Result<Excerpt, Problem> {
+        let names_a_file = !text.contains('\n')
+            && Path::new(text.trim()).extension().is_some_and(|end| end == "rhai");
+        if !names_a_file {
+            return Ok(self.excerpt(pointer, text));
+        }
+        let path = self.file_beside(pointer, text.trim());
+        match read_text(&path) {
+            Ok(text) => {
+                let name = path.display().to_string();
+                Ok(Excerpt::whole(Arc::new(SourceText { name, text })))
+            }
+            Err(reason) => {
+                let message = format!("cannot read the script `{}`: {reason}", path.display());
+                let problem = Problem::error(message).at(self.place(pointer));
+                Err(problem.help("the path is relative to the file that names it"))
+            }
+        }
     }
 
     /// A text of the spec with the places of its lines.

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::node::segments;
 
+/// Who reads the scripts of hooks; no stage has such a name.
+const HOOKS: &str = "/hooks/";
+
 /// Files by the stages that read them; the spec's own belong to none. Also those that could not be
 /// read are among them: once they can be, the spec may be another one. Copies note in the same list.
 #[derive(Clone, Default)]
@@ -14,10 +17,11 @@ pub(super) struct FilesRead(Arc<Mutex<BTreeMap<PathBuf, Vec<String>>>>);
 impl FilesRead {
     /// Notes a file that the value at a JSON pointer names, such as `/enrichers/rule/with/script`.
     pub(super) fn note(&self, path: &Path, pointer: &str) {
-        let stage = segments(pointer).nth(1);
+        let is_of_hooks = pointer.starts_with(HOOKS);
+        let reader = if is_of_hooks { Some(HOOKS.to_owned()) } else { segments(pointer).nth(1) };
         let mut files = self.files();
-        let stages = files.entry(path.to_owned()).or_default();
-        stages.extend(stage.filter(|stage| !stages.contains(stage)));
+        let readers = files.entry(path.to_owned()).or_default();
+        readers.extend(reader.filter(|reader| !readers.contains(reader)));
     }
 
     /// All of them.
@@ -28,6 +32,11 @@ impl FilesRead {
     /// The names of the stages that read a file.
     pub(super) fn readers(&self, path: &Path) -> Vec<String> {
         self.files().get(path).cloned().unwrap_or_default()
+    }
+
+    /// Whether a file is a script of `hooks:`.
+    pub(super) fn is_of_hooks(&self, path: &Path) -> bool {
+        self.readers(path).iter().any(|reader| reader == HOOKS)
     }
 
     fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Vec<String>>> {

@@ -82,20 +82,20 @@ impl Document {
 
     /// A text without a trace of secrets.
     pub fn masked(&self, text: &str) -> String {
-        let mut problems = self.without_secrets(crate::problem::Problem::error(text).into());
-        problems.0.pop().map(|problem| problem.message).unwrap_or_default()
+        self.secret_texts().masked(text)
+    }
+
+    /// What is secret, gathered once for whoever masks many texts.
+    pub fn secret_texts(&self) -> SecretTexts {
+        let secrets = self.all_secrets();
+        let nodes = secrets.iter().filter_map(|pointer| self.root.at(pointer));
+        SecretTexts(nodes.flat_map(texts).filter(|text| text.len() >= MASK.len()).collect())
     }
 
     /// Problems without a trace of secrets.
     #[must_use]
     pub fn without_secrets(&self, mut problems: Problems) -> Problems {
-        let secrets: Vec<String> = self
-            .all_secrets()
-            .iter()
-            .filter_map(|pointer| self.root.at(pointer))
-            .flat_map(texts)
-            .filter(|text| text.len() >= MASK.len())
-            .collect();
+        let SecretTexts(secrets) = self.secret_texts();
         for problem in &mut problems.0 {
             let texts = [Some(&mut problem.message), problem.label.as_mut(), problem.help.as_mut()];
             for text in texts.into_iter().flatten() {
@@ -121,6 +121,16 @@ impl Document {
             }
         });
         secrets
+    }
+}
+
+/// What is secret in a spec.
+pub struct SecretTexts(Vec<String>);
+
+impl SecretTexts {
+    /// A text without a trace of them.
+    pub fn masked(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }
 }
 

@@ -22,6 +22,7 @@ mod flow;
 mod fuzz;
 mod golden;
 mod harness;
+mod hooks;
 mod http_sink;
 mod http_source;
 mod invariants;

@@ -180,6 +180,17 @@ fn what_the_webhook_sends_its_receiver_gets_once() {
 }
 
 #[test]
+fn hooks_look_on_and_change_nothing() {
+    let events = output("hooks", &[]);
+    assert_keeps_the_contract(&events);
+    let without =
+        ["event_generated", "batch_sent", "error"].map(|hook| format!("hooks.{hook}=null"));
+    let [one, two, three] = without.each_ref().map(String::as_str);
+    let arguments = ["--set", one, "--set", two, "--set", three];
+    assert!(events.len() > 1000 && events == output("hooks", &arguments));
+}
+
+#[test]
 fn a_line_that_is_sold_takes_its_goods_off_the_shelf() {
     let events = output("receipt_inventory", &[]);
     assert_keeps_the_contract(&events);

@@ -12,7 +12,7 @@ const INTRODUCTION: &str = "\
 
 Every property, index and function that a script may use beside those of its own, taken from the
 engine. This page is generated with `engine list functions --format markdown`. How rules are written
-stands in [scripting.md](scripting.md), and the language in [its own book](https://rhai.rs/book).
+stands in [scripting.md](scripting.md), how hooks are in [hooks.md](hooks.md), and the language in [its own book](https://rhai.rs/book).
 
 A function of a rule that uses only what is marked *compiled*, and the ordinary parts of the language, runs
 as compiled code; with anything else in it the interpreter runs it, to the same results.

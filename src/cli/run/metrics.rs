@@ -1,15 +1,22 @@
-//! The report's table of metrics: what stages measured themselves.
+//! The report's table of metrics: what stages and hooks measured themselves.
 
 use comfy_table::ContentArrangement;
 use engine::monitor::{MetricValue, Statistics};
 
 use crate::cli::list::plain_table;
 
-/// One row a metric, with an empty line behind. Nothing where no stage measured anything.
+/// What stands for the stage where hooks measured something.
+const HOOKS: &str = "(hooks)";
+
+/// One row a metric, with an empty line behind. Nothing where nobody measured anything.
 pub(super) fn table(statistics: &Statistics) -> String {
     let stages = statistics.stages.iter();
+    let of_hooks = statistics.hook_metrics.iter().map(|(name, metric)| (HOOKS, name, metric));
     let mut metrics = stages
-        .flat_map(|stage| stage.metrics.iter().map(move |(name, metric)| (stage, name, metric)))
+        .flat_map(|stage| {
+            stage.metrics.iter().map(|(name, metric)| (stage.stage.as_str(), name, metric))
+        })
+        .chain(of_hooks)
         .peekable();
     if metrics.peek().is_none() {
         return String::new();
@@ -18,7 +25,7 @@ pub(super) fn table(statistics: &Statistics) -> String {
     table.set_content_arrangement(ContentArrangement::Disabled);
     for (stage, name, metric) in metrics {
         let (name, value, unit) = (name.clone(), value(metric.value), metric.unit.clone());
-        table.add_row([stage.stage.clone(), name, value, unit]);
+        table.add_row([stage.to_owned(), name, value, unit]);
     }
     table.trim_fmt() + "\n\n"
 }

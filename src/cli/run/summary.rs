@@ -8,7 +8,7 @@ use engine::engine::Engine;
 use engine::monitor::{StageStatistics, Statistics};
 use engine::runtime::{Ending, Report};
 
-use super::{metrics, rules};
+use super::{hooks, metrics, rules};
 use crate::cli::list::plain_table;
 
 /// How many event types are told one by one.
@@ -36,6 +36,7 @@ pub(super) fn text(report: &Report, engine: &Engine) -> String {
     let mut text =
         format!("\n{} {}\n\n{}\n\n", engine.plan().name(), ending(report), table(statistics));
     text.push_str(&rules::table(statistics));
+    text.push_str(&hooks::table(statistics));
     text.push_str(&metrics::table(statistics));
     let _ = write!(
         text,
@@ -223,6 +224,7 @@ fn remarks(report: &Report, engine: &Engine) -> String {
         text.push_str(&findings(stage));
         text.push_str(&delivery(stage));
     }
+    text.push_str(&hooks::remarks(statistics));
     if let Some(damages) = statistics.error_counts.get("buffer_damaged") {
         let damages = number(*damages);
         let _ = writeln!(

@@ -5,6 +5,9 @@ use crate::event::Fields;
 use crate::problem::Problems;
 use crate::script::{Command, Given, GivenEvent, Mishap, Premises, Returned};
 
+/// What timers and the end are tried out with.
+const STATE: &str = "the state that `on_event` leaves";
+
 /// What the calls of one function came to.
 type Outcomes = Vec<Result<(), Mishap>>;
 
@@ -31,8 +34,8 @@ impl Rule {
             }
             Ok(())
         });
-        trial.of_calls(ON_TIMER.name, timers);
-        trial.of_calls(ON_END.name, ends);
+        trial.of_calls(ON_TIMER.name, STATE, timers);
+        trial.of_calls(ON_END.name, STATE, ends);
         let mut problems = trial.into_problems();
         problems.extend(premises.misspelt(&self.on));
         problems.extend(self.key.unknown(types.as_ref(), "/key", premises));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Position};
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::super::check::{property_of, unknown_event_property};
 use super::super::compile::place;
@@ -25,6 +25,18 @@ pub(super) fn pinned(expression: &Expr) -> Option<BTreeSet<String>> {
         }
         _ => None,
     }
+}
+
+/// The names of the types that a function goes on for which is one `if` without an `else`, and which
+/// looks at the type first: for events of other types it does nothing.
+pub(in crate::script) fn guarded(body: &[Stmt]) -> Option<BTreeSet<String>> {
+    let [Stmt::If(flow, _)] = body else { return None };
+    let first = match &flow.expr {
+        Expr::And(all, _) => all.first()?,
+        single => single,
+    };
+    let is_guard = decide(first) && flow.branch.is_empty();
+    is_guard.then(|| pinned(first)).flatten()
 }
 
 /// Whether the expression says nothing but which type the event is of.
@@ -49,6 +61,14 @@ fn type_literals(call: &FnCallExpr) -> Option<Vec<(String, Position)>> {
         "==" if is_type(two) => Some(vec![literal(one)?]),
         "contains" if is_type(two) => match one {
             Expr::Array(names, _) => names.iter().map(literal).collect(),
+            // What the optimiser has made of such an array.
+            Expr::DynamicConstant(names, position) => {
+                let names = names.as_array_ref().ok()?;
+                let text = |name: &rhai::Dynamic| {
+                    Some((name.as_immutable_string_ref().ok()?.to_string(), *position))
+                };
+                names.iter().map(text).collect()
+            }
             _ => None,
         },
         _ => None,
