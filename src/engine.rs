@@ -3,6 +3,7 @@
 mod probe;
 mod replay;
 mod succession;
+mod watchers;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::audit::AuditLog;
 use crate::checkpoint::{Checkpoints, Snapshot, SnapshotFile};
 use crate::clock::{Clock, Speed};
 use crate::component::Component;
@@ -19,15 +19,16 @@ use crate::control::Control;
 use crate::dead_letter::DeadLetters;
 use crate::file_lock::FileLock;
 use crate::graph::{Graph, Surroundings, Tap, Taps};
-use crate::hooks::{self, ScriptHooks};
 use crate::monitor::{Health, Hook, Observer, Observers, Statistics};
 use crate::plan::{Plan, PlannedStage};
 use crate::plugin::Search;
 use crate::problem::{Problem, Problems};
 use crate::registry::available;
 use crate::runtime::{Limits, Monitor, Report, Run, Threads};
-use crate::server::{Server, Token};
+use crate::server::Token;
 use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
+
+use watchers::Watchers;
 
 pub use replay::{Outlook, Replay, ReplayError, Replayed};
 pub use succession::{Changes, Succession};
@@ -161,20 +162,9 @@ impl Engine {
         let lock = self.lock_state()?;
         let before = self.snapshot()?;
         let clock = self.clock(before.as_ref());
-        let mut observers = self.observers(&clock)?;
+        let Watchers { taps, observers, server } = self.watchers(&clock)?;
         let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
         let checkpoints = self.checkpoints(lock, before, &clock)?;
-        let mut taps = self.taps.clone();
-        let server = Server::listen(&self.plan, self.token.clone())?;
-        let (document, timeout) = (&self.plan.document, hooks::DRAIN_TIMEOUT);
-        let scripts =
-            ScriptHooks::start(document, &self.plan.spec.hooks, &observers.hooks, timeout)?;
-        if let Some(scripts) = scripts {
-            observers.push(Arc::new(scripts));
-        }
-        if let Some(server) = &server {
-            server.watch(&mut taps, &mut observers);
-        }
         let around = Surroundings {
             end: settings.end(leg),
             events: settings.events,
@@ -204,23 +194,6 @@ impl Engine {
             }
             None => run,
         })
-    }
-
-    /// Whoever is told what happens: those that were given, and the audit log.
-    fn observers(&self, clock: &Clock) -> Result<Observers, Problems> {
-        let mut observers = self.observers.clone();
-        if let Some(settings) = &self.plan.spec.monitoring.audit {
-            let document = self.plan.document.clone();
-            let mask = move |text: &str| document.masked(text);
-            let log = AuditLog::open(settings, self.plan.name(), clock.clone(), mask);
-            observers.push(Arc::new(log.map_err(|reason| {
-                let path = settings.path.display();
-                Problem::error(format!("the audit log `{path}` cannot be written: {reason}"))
-                    .at(self.plan.document.place("/monitoring/audit/path"))
-                    .help("name another `path`, or leave `audit` out")
-            })?));
-        }
-        Ok(observers)
     }
 
     /// Event time begins where the spec says, or goes on from where it was. Where it is the wall's,

@@ -152,7 +152,7 @@ impl Replay {
         // They had their room before.
         let dead_letters = DeadLetters::new(queue, u64::MAX, WhenFull::Stop, hash, clock.clone())
             .going_on_from(replaying.letters());
-        let observers = match self.engine.observers(&clock) {
+        let observers = match self.engine.audited(&clock) {
             Ok(observers) => observers,
             Err(problems) => {
                 replaying.put_back()?;
