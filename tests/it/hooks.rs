@@ -83,7 +83,7 @@ fn an_error_hook_is_told_what_failed_and_what_becomes_of_it() {
     }
 "#);
     let ended = ended.says("hook error (shop.yaml:").says(
-        "Error in limit (enricher, script, dead_letter): too much (shop.yaml, line 12, column 63)",
+        "Error in limit (enricher, script, dead_letter): too much (shop.yaml, line 12, column 61)",
     );
     let [calls, failed, skipped] = tally(&ended, "error");
     let report: serde_json::Value = serde_json::from_str(&ended.read("report.json")).unwrap();
