@@ -18,7 +18,7 @@ use engine::event::{
     BATCH_EVENTS, Batch, BatchBuilder, Event, JsonReader, JsonWriter, Ledger, Timestamp, Token,
 };
 use engine::kind::Kind;
-use engine::monitor::Account;
+use engine::monitor::{Account, StageSpan};
 use engine::plan::{Plan, RunId};
 use engine::registry::built_in;
 use engine::retail::{EventFactory, EventWeights};
@@ -186,6 +186,7 @@ fn delivery(answers: bool, settings: DeliverySettings, folder: &Path) -> Deliver
         sink: Box::new(Receiver { answers }),
         settings,
         failures: Failures::new(account.clone(), DeadLetters::off(), control.clone()),
+        span: StageSpan::begin(&account),
         account,
         control,
         clock: Clock::new(None, Speed::Max, false),

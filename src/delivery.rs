@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::control::Control;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event};
-use crate::monitor::Account;
+use crate::monitor::{Account, StageSpan};
 use crate::retail::Random;
 use crate::spec::{BufferType, DeliverySettings};
 use crate::stage::Sink;
@@ -70,6 +70,8 @@ pub struct Delivery {
     pub seed: u64,
     /// The folder of a buffer on disk.
     pub buffer_path: PathBuf,
+    /// What is traced of it.
+    pub span: StageSpan,
 }
 
 impl Delivery {
@@ -80,7 +82,7 @@ impl Delivery {
         input: impl Stream<Item = Batch> + Send + 'static,
     ) -> (impl Future<Output = ()> + Send, impl Future<Output = ()> + Send) {
         let buffer = self.buffer();
-        let taken_in = take_in(input, buffer.clone());
+        let taken_in = take_in(self.span.traced(input.boxed()), buffer.clone());
         (taken_in, self.send(EndOfSending(buffer)))
     }
 
@@ -100,9 +102,10 @@ impl Delivery {
 
     async fn send(self, end: EndOfSending) {
         let buffer = end.0.clone();
-        let Self { sink, settings, account, failures, control, clock, seed, .. } = self;
+        let Self { sink, settings, account, failures, control, clock, seed, span, .. } = self;
         let attempts =
-            Attempts::new(sink, &settings, buffer.clone(), account, failures, control, clock);
+            Attempts::new(sink, &settings, buffer.clone(), account, failures, control, clock)
+                .traced(span);
         let (streams, dealt) =
             lanes(&buffer, settings.lanes.get(), |event| attempts.lane_key(event));
         let lanes = streams.into_iter().enumerate().map(|(number, stream)| {

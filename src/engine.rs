@@ -3,8 +3,10 @@
 mod probe;
 mod replay;
 mod succession;
+mod watchers;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,15 +19,16 @@ use crate::control::Control;
 use crate::dead_letter::DeadLetters;
 use crate::file_lock::FileLock;
 use crate::graph::{Graph, Surroundings, Tap, Taps};
-use crate::hooks::{self, ScriptHooks};
 use crate::monitor::{Health, Hook, Observer, Observers, Statistics};
 use crate::plan::{Plan, PlannedStage};
 use crate::plugin::Search;
 use crate::problem::{Problem, Problems};
 use crate::registry::available;
 use crate::runtime::{Limits, Monitor, Report, Run, Threads};
-use crate::server::{Server, Token};
+use crate::server::Token;
 use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
+
+use watchers::Watchers;
 
 pub use replay::{Outlook, Replay, ReplayError, Replayed};
 pub use succession::{Changes, Succession};
@@ -159,19 +162,9 @@ impl Engine {
         let lock = self.lock_state()?;
         let before = self.snapshot()?;
         let clock = self.clock(before.as_ref());
+        let Watchers { taps, observers, server } = self.watchers(&clock)?;
         let leg = before.as_ref().map_or(clock.start(), Snapshot::next_leg);
         let checkpoints = self.checkpoints(lock, before, &clock)?;
-        let (mut taps, mut observers) = (self.taps.clone(), self.observers.clone());
-        let server = Server::listen(&self.plan, self.token.clone())?;
-        let (document, timeout) = (&self.plan.document, hooks::DRAIN_TIMEOUT);
-        let scripts =
-            ScriptHooks::start(document, &self.plan.spec.hooks, &observers.hooks, timeout)?;
-        if let Some(scripts) = scripts {
-            observers.push(Arc::new(scripts));
-        }
-        if let Some(server) = &server {
-            server.watch(&mut taps, &mut observers);
-        }
         let around = Surroundings {
             end: settings.end(leg),
             events: settings.events,
@@ -195,8 +188,9 @@ impl Engine {
         let run = Run::new(graph, &around, self.drain_timeout).with_limits(limits).recorded();
         Ok(match server {
             Some(server) => {
-                let served = server.serve(run.monitor(), around.control.clone());
-                run.beside(served)
+                let run = run.served_at(server.address());
+                let serving = server.serve(run.monitor(), around.control.clone());
+                run.beside(serving)
             }
             None => run,
         })
@@ -366,6 +360,11 @@ impl Session {
     /// Whether all stages are well.
     pub fn health(&self) -> Health {
         self.monitor.health()
+    }
+
+    /// Where the live page, statistics, health and metrics are served, if the spec says so.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.monitor.address()
     }
 
     /// Stops or aborts the run from elsewhere.

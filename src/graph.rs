@@ -26,7 +26,7 @@ use crate::dead_letter::{DeadLetters, Failures};
 use crate::delivery::{Chaos, Delivery};
 use crate::event::{BATCH_EVENTS, Batch, Event, Timestamp, mix};
 use crate::kind::Kind;
-use crate::monitor::{Account, Observers};
+use crate::monitor::{Account, Observers, StageSpan};
 use crate::plan::{Plan, PlannedStage, RunId};
 use crate::problem::{Problem, Problems};
 use crate::spec::Order;
@@ -146,6 +146,8 @@ struct Wiring<'a> {
     /// Whether a run that goes on from a snapshot sees the same events again at each stage, in the
     /// same order.
     is_replayed: Vec<bool>,
+    /// What is traced of each stage.
+    spans: Vec<StageSpan>,
 }
 
 impl<'a> Wiring<'a> {
@@ -155,10 +157,11 @@ impl<'a> Wiring<'a> {
             account.observe(around.observers.clone());
             Arc::new(account)
         };
-        let accounts = plan.stages.iter().map(account).collect();
+        let accounts: Vec<_> = plan.stages.iter().map(account).collect();
+        let spans = accounts.iter().map(|account| StageSpan::begin(account)).collect();
         let graph = Graph { tasks: Vec::new(), accounts };
         let inputs = plan.stages.iter().map(|_| Vec::new()).collect();
-        Self { plan, around, graph, inputs, is_replayed: vec![true; plan.stages.len()] }
+        Self { plan, around, graph, inputs, is_replayed: vec![true; plan.stages.len()], spans }
     }
 
     /// What the trace ids of a stage follow from: where the same events do not come again, they
@@ -182,7 +185,8 @@ impl<'a> Wiring<'a> {
         let PlannedStage { when, name, .. } = &self.plan.stages[place];
         let (when, tap) = (when.clone(), self.around.taps.get(name).cloned());
         let control = self.around.control.clone();
-        StageContext { account, failures, control, when, tap }
+        let span = self.spans[place].clone();
+        StageContext { account, failures, control, when, span, tap }
     }
 
     /// A stage's part in the checkpoints, or that of something in front of it.
@@ -344,6 +348,7 @@ impl<'a> Wiring<'a> {
             clock: self.around.clock.clone(),
             seed: self.plan.spec.seed ^ mix(planned.ordinal),
             buffer_path: self.plan.buffer_path(planned),
+            span: cx.span,
         };
         let (taken_in, sent) = delivery.of(input);
         self.graph.tasks.extend([taken_in.boxed(), polling(sent, account).boxed()]);
@@ -352,6 +357,7 @@ impl<'a> Wiring<'a> {
     /// Gives a stage's events to those that read them.
     fn give_out(&mut self, place: usize, output: BatchStream) {
         let output = tap::leaving(output, self.around.taps.get(&self.plan.stages[place].name));
+        let output = self.spans[place].traced(output);
         let account = Arc::clone(&self.graph.accounts[place]);
         let stages = self.plan.stages.iter().enumerate();
         let readers: Vec<usize> = stages

@@ -10,10 +10,12 @@ pub mod hooks;
 pub mod kind;
 pub mod problem;
 pub mod retail;
+pub mod security;
 
 pub mod script;
 pub mod spec;
 
+pub mod audit;
 pub mod batchers;
 pub mod checkpoint;
 pub mod component;
@@ -39,6 +41,8 @@ pub mod graph;
 
 pub mod runtime;
 
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod server;
 
 pub mod engine;

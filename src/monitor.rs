@@ -10,6 +10,7 @@ mod hook;
 mod latency;
 mod metrics;
 mod observer;
+mod spans;
 mod statistics;
 
 pub use account::{Account, Tally, Working};
@@ -20,5 +21,6 @@ pub use history::{History, NOW, SAMPLE_INTERVAL, Sample, StageSample, Window};
 pub use hook::{Hook, HookFigures, HookKind, HookTally};
 pub use latency::{LATENCY_BOUNDS, Latency, LatencyFigures, LatencyTally};
 pub use metrics::{METRICS_MAX, MetricError, MetricKind, MetricTally, MetricValue, StageMetrics};
-pub use observer::{Attempt, Fate, Incident, Observer, Observers};
+pub use observer::{Attempt, Fate, Incident, Observer, Observers, PartitionOf};
+pub use spans::{SPANS, StageSpan};
 pub use statistics::{Rates, StageStatistics, Statistics};

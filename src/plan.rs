@@ -3,6 +3,7 @@
 mod delivery;
 mod draft;
 mod edges;
+mod monitoring;
 mod schema;
 mod shards;
 mod trial;
@@ -255,6 +256,7 @@ fn check(
 
     problems.extend(check_frame(document));
     problems.extend(check_clock(document));
+    problems.extend(monitoring::check(document));
     let shard = shards::of(document).unwrap_or_else(|problem| {
         problems.push(problem);
         Shard::WHOLE

@@ -1,5 +1,6 @@
 //! Runs a graph: a task per stream end, signals, the order of draining, the report.
 
+use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -18,8 +19,8 @@ use crate::control::{Control, Phase};
 use crate::event::Timestamp;
 use crate::graph::{Graph, Surroundings};
 use crate::monitor::{
-    Account, Health, History, HookFigures, NOW, Observers, Resources, SAMPLE_INTERVAL, Sample,
-    Statistics, Tally,
+    Account, Health, History, HookFigures, NOW, Observer, Observers, Resources, SAMPLE_INTERVAL,
+    Sample, Statistics, Tally,
 };
 
 mod report;
@@ -36,6 +37,8 @@ pub struct Monitor {
     history: Arc<History>,
     hooks: HookFigures,
     limits: Limits,
+    /// Where it is served.
+    address: Option<SocketAddr>,
     /// Whether all of it is over.
     ended: Arc<watch::Sender<bool>>,
 }
@@ -88,6 +91,11 @@ impl Monitor {
         };
         let unopened = self.accounts.iter().filter(|account| !is_opened(account));
         unopened.map(|account| account.stage.clone()).collect()
+    }
+
+    /// Where the live page, statistics, health and metrics are served, if they are.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// The account of each stage, in the order of the flow.
@@ -182,6 +190,7 @@ impl Run {
                 history: Arc::default(),
                 hooks: around.observers.hooks.clone(),
                 limits: Limits::default(),
+                address: None,
                 ended: Arc::new(watch::Sender::new(false)),
             },
             control: around.control.clone(),
@@ -191,6 +200,13 @@ impl Run {
             end: around.end,
             drain_timeout,
         }
+    }
+
+    /// Tells where it is served.
+    #[must_use]
+    pub fn served_at(mut self, address: SocketAddr) -> Self {
+        self.monitor.address = Some(address);
+        self
     }
 
     /// Tells in its health when the process uses more than that.
@@ -266,7 +282,7 @@ impl Run {
         }
         // They may wait for what is on its way, as for a file.
         let observers = self.observers.clone();
-        let told = move || observers.iter().for_each(|observer| observer.ended());
+        let told = move || observers.iter().for_each(Observer::ended);
         if tokio::task::spawn_blocking(told).await.is_err() {
             tracing::error!("an observer of the run panicked at its end");
         }

@@ -13,6 +13,8 @@ mod control;
 mod endpoints;
 mod events;
 mod failures;
+mod metrics;
+mod page;
 mod recent;
 mod tap;
 mod views;
@@ -43,6 +45,7 @@ use crate::spec::Secret;
 
 use connections::Connections;
 use failures::Failures;
+use metrics::EventTypes;
 use recent::Recent;
 use views::{Graph, Live, RunState};
 
@@ -69,6 +72,7 @@ struct Served {
     is_open: bool,
     recent: Arc<Recent>,
     failures: Arc<Failures>,
+    event_types: EventTypes,
     monitor: Monitor,
     control: Control,
     /// What goes to each page once a second, as JSON.
@@ -105,6 +109,11 @@ impl Server {
         }))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Sees what goes through the stages from now on, and what fails.
     pub fn watch(&self, taps: &mut Taps, observers: &mut Observers) {
         Recent::tap(&self.recent, taps);
@@ -125,6 +134,7 @@ impl Server {
             is_open: !address.ip().is_loopback(),
             recent,
             failures,
+            event_types: EventTypes::default(),
             monitor,
             control,
             live: watch::Sender::new("".into()),
@@ -157,6 +167,7 @@ fn router(run: Arc<Served>) -> Router {
     let endpoints = endpoints::all().into_iter();
     let routes = endpoints.fold(Router::new(), |router, it| router.route(it.path, it.handler));
     routes
+        .merge(page::routes())
         .fallback(async || {
             let help = "the page is at `/`, and `/openapi.json` says what else there is";
             refusal(StatusCode::NOT_FOUND, "there is no such page", help)
@@ -264,23 +275,30 @@ async fn stream(State(run): Run) -> Result<impl IntoResponse, Response> {
     let place = connections::stream()?;
     let (live, ended) = (run.live.subscribe(), run.ended.subscribe());
     let stats = WatchStream::new(live).filter(|live| std::future::ready(!live.is_empty()));
-    let stats = stats.map(|live| sse::Event::default().event("stats").data(live));
-    Ok(server_sent(stats, ended, place))
+    let stats = stats.map(told);
+    // However the end was met, the last figures are the final ones.
+    let last = futures::stream::once(async move { told(run.live.borrow().clone()) });
+    Ok(server_sent(stats, last, ended, place))
 }
 
-/// Events for a page until the run has ended, and the word that it has.
+fn told(live: Arc<str>) -> sse::Event {
+    sse::Event::default().event("stats").data(live)
+}
+
+/// Events until the run has ended, what comes last, and the word that it has.
 fn server_sent(
     events: impl Stream<Item = sse::Event> + Send + 'static,
+    last: impl Stream<Item = sse::Event> + Send + 'static,
     ended: watch::Receiver<bool>,
     place: connections::Place,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
-    let mut over = ended.clone();
+    let mut over = ended;
     let over = async move {
         // Where the sender is gone the run is, too.
         let _ = over.wait_for(|ended| *ended).await;
     };
     let end = futures::stream::once(async { sse::Event::default().event("end").data("{}") });
-    let all = events.take_until(over).chain(end).map(move |event| {
+    let all = events.take_until(over).chain(last).chain(end).map(move |event| {
         let _kept_until_the_last = &place;
         Ok(event)
     });

@@ -1,5 +1,6 @@
 //! YAML to Spec; every node keeps its place.
 
+mod audit;
 mod case;
 mod chaos;
 mod check;
@@ -16,6 +17,7 @@ mod include;
 mod libraries;
 mod monitoring;
 mod node;
+mod otlp;
 mod overrides;
 mod render;
 mod scalar;
@@ -31,6 +33,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use audit::AuditSettings;
 pub use case::{
     CountBounds, Expectation, ExpectedCount, ExpectedLetter, ExpectedLetters, TestCase, TestEvent,
     TestFile, TestInput, TestSource,
@@ -50,6 +53,7 @@ pub use libraries::PluginPath;
 pub(crate) use libraries::Unloaded;
 pub use monitoring::MonitoringSettings;
 pub(crate) use node::join as pointer_to;
+pub use otlp::OtlpSettings;
 pub use render::SecretTexts;
 pub use secret::Secret;
 pub use settings::{

@@ -332,6 +332,11 @@ pub trait Sink: Send + Sync {
         Some(key.with_str(|key| crc32fast::hash(key.as_bytes())))
     }
 
+    /// The partition of the receiver that it puts an event into, where there are some and it knows.
+    fn partition(&self, _event: &Event) -> Option<u32> {
+        None
+    }
+
     /// How many bytes it has handed over so far, where it knows.
     fn bytes_sent(&self) -> u64 {
         0

@@ -1,14 +1,22 @@
 //! The log on stderr. It shares the terminal with the progress line, which steps aside for it.
 
+#[cfg(feature = "otlp")]
+mod exported;
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use indicatif::MultiProgress;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
+#[cfg(feature = "otlp")]
+pub(super) use self::exported::export;
 use super::{LogFormat, OutputArguments};
 
 /// The lines at the bottom of the terminal.
@@ -24,17 +32,23 @@ const FAILURES_OFF: &str = ",engine::dead_letter=off,engine::delivery=off";
 pub(super) fn start(output: &OutputArguments, is_test: bool) {
     // The program starts once.
     let _ = IS_JSON.set(output.log_format == LogFormat::Json);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(output, is_test))
+    // How long each span took is said only where everything is.
+    let span_ends = if output.verbose > 1 { FmtSpan::CLOSE } else { FmtSpan::NONE };
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(super::terminal::stderr_has_color())
+        .with_span_events(span_ends)
         .with_writer(BesideProgress);
-    match output.log_format {
-        LogFormat::Json => builder.with_timer(SystemTime).json().flatten_event(true).init(),
+    let lines = match output.log_format {
+        LogFormat::Json => lines.with_timer(SystemTime).json().flatten_event(true).boxed(),
         LogFormat::Text if io::stderr().is_terminal() => {
-            builder.without_time().with_target(false).compact().init();
+            lines.without_time().with_target(false).compact().boxed()
         }
-        LogFormat::Text => builder.with_target(false).compact().init(),
-    }
+        LogFormat::Text => lines.with_target(false).compact().boxed(),
+    };
+    let log = tracing_subscriber::registry();
+    #[cfg(feature = "otlp")]
+    let log = log.with(exported::place());
+    log.with(lines.with_filter(filter(output, is_test))).init();
 }
 
 /// Whether stderr is read by a machine, so that all of it has to be entries of the log.

@@ -1,5 +1,6 @@
 //! `engine run`: a pipeline from its first event to its report.
 
+mod export;
 mod hooks;
 mod metrics;
 mod progress;
@@ -31,6 +32,7 @@ pub(super) use self::summary::number;
 #[cfg(feature = "event_hubs")]
 pub(super) use self::summary::span;
 
+use self::export::Export;
 use self::progress::Progress;
 use self::report_file::ReportFile;
 use self::trace::TraceArguments;
@@ -144,8 +146,9 @@ fn run_once(engine: &Engine, output: &OutputArguments) -> Result<Report, Command
         heed(control.clone())
             .map_err(|error| Problem::error(format!("cannot wait for signals: {error}")))
             .map_err(|problem| CommandError::Failed(problem.into()))?;
+        let export = Export::start(engine)?;
         let run = prepare(engine, control, threads.stages())?;
-        Ok(drive(run, engine, output).await)
+        Ok(drive(run, engine, export, output).await)
     })
 }
 
@@ -161,7 +164,8 @@ fn cannot_start(error: std::io::Error) -> CommandError {
 }
 
 /// Runs to the end, with the progress shown.
-async fn drive(run: Run, engine: &Engine, output: &OutputArguments) -> Report {
+async fn drive(run: Run, engine: &Engine, export: Export, output: &OutputArguments) -> Report {
+    export.watch(run.monitor());
     let progress = Progress::choose(engine.plan(), output);
     let shown = tokio::spawn(progress.show(run.monitor()));
     let mut report = run.finish().await;
@@ -171,6 +175,7 @@ async fn drive(run: Run, engine: &Engine, output: &OutputArguments) -> Report {
     shown.abort();
     // It was told to end, and its end takes the line away.
     let _ = shown.await;
+    export.finish().await;
     report
 }
 

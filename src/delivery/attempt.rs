@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::breaker::Breaker;
 use super::buffer::{Buffer, Held, Receipt};
 use super::unsent::{Unsent, keep_undelivered};
@@ -15,7 +17,8 @@ use crate::control::{Control, Phase};
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Timestamp};
 use crate::failure::Failure;
-use crate::monitor::{Account, Attempt, Connection, Fate};
+use crate::monitor::{Account, Attempt, Connection, Fate, PartitionOf, StageSpan};
+use crate::security::{Refusals, SECURITY};
 use crate::spec::{DeliverySettings, OnExhausted};
 use crate::stage::{Outcome, Refusal, Retry, Sink};
 
@@ -38,6 +41,10 @@ pub(super) struct Attempts {
     is_stuck: AtomicBool,
     /// Categories of failures that were warned of.
     warned_of: Mutex<BTreeSet<&'static str>>,
+    /// Attempts of which the receiver said that we may not.
+    unauthorized: Refusals,
+    /// None where nobody traces.
+    span: Option<StageSpan>,
 }
 
 /// Events of a lane's head whose fate is not known yet.
@@ -58,16 +65,18 @@ impl Undelivered {
     }
 
     /// An attempt at all of it, with success.
-    fn as_attempt<'a>(&'a self, sink: &'a str) -> Attempt<'a> {
+    fn as_attempt<'a>(&'a self, sink: &'a str, partition_of: PartitionOf<'a>) -> Attempt<'a> {
         Attempt {
             sink,
             lane: self.lane,
             batch: self.receipt.number,
             attempt: self.attempts,
             events: &self.batch,
+            tried: self.batch.len(),
             delivered: self.batch.len(),
             rejected: 0,
             failure: None,
+            partition_of,
         }
     }
 
@@ -130,7 +139,14 @@ impl Attempts {
             is_closed: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             warned_of: Mutex::default(),
+            unauthorized: Refusals::default(),
+            span: None,
         }
+    }
+
+    /// With a span for each attempt, if the stage is traced.
+    pub(super) fn traced(self, span: StageSpan) -> Self {
+        Self { span: span.is_enabled().then_some(span), ..self }
     }
 
     /// Opens the sink. Where that fails the run has failed, and nothing is sent. Where it takes
@@ -199,7 +215,15 @@ impl Attempts {
             self.account.delivery.retry(left.batch.len());
         }
         left.attempts = left.attempts.saturating_add(1);
-        let outcome = self.write(&left.batch).await;
+        let outcome = match &self.span {
+            None => self.write(&left.batch).await,
+            Some(stage) => {
+                let span = stage.delivery(left.batch.len(), left.attempts);
+                let outcome = self.write(&left.batch).instrument(span.clone()).await;
+                StageSpan::end_delivery(&span, word_for(&outcome, left.batch.len()));
+                outcome
+            }
+        };
         if is_answer(&outcome, left.batch.len()) {
             self.account.delivery.set_connection(Connection::Connected);
             self.breaker.succeeded(permit);
@@ -235,11 +259,12 @@ impl Attempts {
 
     fn enter(&self, left: &mut Undelivered, outcome: Outcome) -> Step {
         let events = left.batch.len();
+        let partition_of = |event: &Event| self.sink.partition(event);
         match outcome {
             Outcome::Delivered => {
                 self.account.deliver(&left.batch, events, left.receipt.emitted);
                 self.account.tell(|observer, sink| {
-                    observer.attempted(&left.as_attempt(sink));
+                    observer.attempted(&left.as_attempt(sink, PartitionOf(&partition_of)));
                     observer.delivered(sink, &left.batch);
                 });
                 self.buffer.settle(left.receipt, events);
@@ -262,7 +287,8 @@ impl Attempts {
                 let failure = Failure::new("sink_closed", "the receiver closed");
                 self.account.tell(|observer, sink| {
                     let (delivered, failure) = (0, Some(&failure));
-                    observer.attempted(&Attempt { delivered, failure, ..left.as_attempt(sink) });
+                    let attempt = left.as_attempt(sink, PartitionOf(&partition_of));
+                    observer.attempted(&Attempt { delivered, failure, ..attempt });
                 });
                 self.control.stop();
                 self.stop_sending();
@@ -289,6 +315,10 @@ impl Attempts {
                 self.account.incident(&refusal.failure, left.batch.events().first(), Fate::Retried);
             }
         }
+        let unauthorized = |refusal: &&&Refusal| refusal.failure.category == "unauthorized";
+        if let Some(refusal) = refusals.iter().flatten().find(unauthorized) {
+            self.tell_of_refusal(&refusal.failure.reason);
+        }
         if delivered < refusals.len() {
             left.first_time.get_or_insert_with(|| self.clock.wall());
         }
@@ -297,10 +327,12 @@ impl Attempts {
         let failed = failed.filter_map(|(event, refusal)| Some((event, &(*refusal)?.failure)));
         let failed: Vec<_> = failed.collect();
         let gone = failed.len();
+        let partition_of = |event: &Event| self.sink.partition(event);
         self.account.tell(|observer, sink| {
             let failure = refusals.iter().flatten().next().map(|refusal| &refusal.failure);
-            let attempt = left.as_attempt(sink);
-            observer.attempted(&Attempt { delivered, rejected: gone, failure, ..attempt });
+            let (tried, rejected) = (refusals.len(), gone);
+            let attempt = left.as_attempt(sink, PartitionOf(&partition_of));
+            observer.attempted(&Attempt { tried, delivered, rejected, failure, ..attempt });
             if delivered > 0 {
                 observer.delivered(
                     sink,
@@ -342,6 +374,16 @@ impl Attempts {
         }
     }
 
+    fn tell_of_refusal(&self, reason: &str) {
+        if let Some(withheld) = self.unauthorized.note() {
+            let sink = &self.account.stage;
+            tracing::warn!(
+                target: SECURITY, event = "auth_failed", stage = sink, withheld,
+                "the receiver does not let us in: {reason}"
+            );
+        }
+    }
+
     fn stop_sending(&self) {
         self.is_closed.store(true, Relaxed);
         if self.buffer.outlasts_the_run() {
@@ -374,6 +416,29 @@ fn is_answer(outcome: &Outcome, events: usize) -> bool {
         Outcome::Partly { decided, failed } => is_one_of(*decided, failed),
         Outcome::Except(failed) => is_one_of(events, failed),
         Outcome::Refused(refusal) => !is_transient(refusal),
+    }
+}
+
+/// What an attempt came to, in a word.
+fn word_for(outcome: &Outcome, events: usize) -> &'static str {
+    let of = |decided: usize, failed: &[(usize, Refusal)]| match failed {
+        failed if failed.len() < decided => {
+            if failed.is_empty() {
+                "delivered"
+            } else {
+                "partly"
+            }
+        }
+        failed if failed.iter().all(|(_, refusal)| is_transient(refusal)) => "retry",
+        _ => "rejected",
+    };
+    match outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Except(failed) => of(events, failed),
+        Outcome::Partly { decided, failed } => of(*decided, failed),
+        Outcome::Refused(refusal) if is_transient(refusal) => "retry",
+        Outcome::Refused(_) => "rejected",
+        Outcome::Closed => "closed",
     }
 }
 

@@ -179,6 +179,10 @@ impl Sink for Chaos {
         self.sink.lane_key(event)
     }
 
+    fn partition(&self, event: &Event) -> Option<u32> {
+        self.sink.partition(event)
+    }
+
     fn bytes_sent(&self) -> u64 {
         self.sink.bytes_sent()
     }

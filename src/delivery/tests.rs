@@ -21,7 +21,7 @@ use crate::control::Control;
 use crate::dead_letter::{DeadLetters, Failures};
 use crate::event::{Batch, Event, Ledger, RECEIPT_CREATED, Text, Timestamp};
 use crate::kind::Kind;
-use crate::monitor::{Account, BreakerState, DeliveryTally, Tally};
+use crate::monitor::{Account, BreakerState, DeliveryTally, StageSpan, Tally};
 use crate::spec::{DeliverySettings, WhenFull};
 use crate::stage::{Outcome, Refusal, Sink};
 
@@ -180,6 +180,7 @@ impl Stand {
             clock: Clock::new(None, Speed::Max, false),
             seed: 42,
             buffer_path: self.folder.path().join("buffer"),
+            span: StageSpan::for_test(),
         };
         delivery.of(batches.boxed())
     }

@@ -16,7 +16,6 @@ use crate::dead_letter::{DeadLetters, Filter, Letter, QueueError, Replaying, rea
 use crate::event::{Event, JsonReader, Timestamp};
 use crate::graph::{Entries, Graph, Surroundings, Taps};
 use crate::kind::Kind;
-use crate::monitor::Observers;
 use crate::plan::{Plan, RunId};
 use crate::problem::Problems;
 use crate::runtime::{Report, Run};
@@ -153,6 +152,13 @@ impl Replay {
         // They had their room before.
         let dead_letters = DeadLetters::new(queue, u64::MAX, WhenFull::Stop, hash, clock.clone())
             .going_on_from(replaying.letters());
+        let observers = match self.engine.audited(&clock) {
+            Ok(observers) => observers,
+            Err(problems) => {
+                replaying.put_back()?;
+                return Err(ReplayError::Pipeline(problems));
+            }
+        };
         let entries = self.entries(replaying.letters(), clock.start());
         let around = Surroundings {
             clock,
@@ -164,7 +170,7 @@ impl Replay {
             control: control.clone(),
             entries: Some(entries),
             taps: Taps::new(),
-            observers: Observers::default(),
+            observers,
         };
         let graph = match Graph::wire(&self.engine.plan, &around) {
             Ok(graph) => graph,

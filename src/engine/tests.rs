@@ -1,5 +1,7 @@
 //! Stages that open and close, block, cannot go on, or never come back, in whole pipelines.
 
+mod ready;
+
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;

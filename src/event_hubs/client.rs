@@ -1,7 +1,7 @@
 //! The client: producers that wait to be used, one for each send that is under way.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -91,6 +91,7 @@ impl EventHubsClient {
                 batch_bytes_max: AtomicU64::new(BATCH_BYTES_MAX),
                 batch_bytes_fit: AtomicU64::new(BATCH_BYTES_MAX),
                 has_worked: AtomicBool::new(false),
+                partitions: AtomicUsize::new(0),
             }),
             idle: Mutex::default(),
             figures: Figures::default(),
@@ -133,6 +134,13 @@ impl EventHubsClient {
     /// How it shares out events.
     pub fn partitioning(&self) -> &Partitioning {
         &self.options.partitioning
+    }
+
+    /// The partition that an event goes to, where it has a key or all go to the same one; known once
+    /// it was connected.
+    pub fn partition_of(&self, event: &Event) -> Option<u32> {
+        let partitions = self.options.partitions.load(Relaxed);
+        self.options.partitioning.partition_of(event, partitions)
     }
 
     /// Connects: says how many partitions the hub has. With that it is there, and lets us in.

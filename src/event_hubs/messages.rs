@@ -41,6 +41,17 @@ impl Partitioning {
         }
     }
 
+    /// The partition of an event, where it is known without asking the service.
+    pub(super) fn partition_of(&self, event: &Event, partitions: usize) -> Option<u32> {
+        match self {
+            Self::To(id) => id.parse().ok(),
+            Self::ByKey | Self::RoundRobin => {
+                let hash = usize::from(self.partition_hash(event)?);
+                hash.checked_rem(partitions).map(|partition| partition as u32)
+            }
+        }
+    }
+
     /// What decides which partition an event goes to, where it is a key.
     fn partition_hash(&self, event: &Event) -> Option<u16> {
         match self {

@@ -2,7 +2,7 @@
 //! drops the handle while it works gives the connection up as it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use azure_messaging_eventhubs::{EventHubsError, ProducerClient};
@@ -35,6 +35,8 @@ pub(super) struct ProducerOptions {
     pub(super) batch_bytes_fit: AtomicU64,
     /// Whether the service has taken a batch of any of them: what it refuses now, it may allow again.
     pub(super) has_worked: AtomicBool,
+    /// How many partitions the hub has; 0 before any of them is connected.
+    pub(super) partitions: AtomicUsize,
 }
 
 impl ProducerOptions {
@@ -48,6 +50,7 @@ impl ProducerOptions {
             batch_bytes_max: AtomicU64::new(self.batch_bytes_max.load(Relaxed)),
             batch_bytes_fit: AtomicU64::new(self.batch_bytes_fit.load(Relaxed)),
             has_worked: AtomicBool::new(false),
+            partitions: AtomicUsize::new(0),
         }
     }
 }
@@ -76,7 +79,11 @@ impl Producer {
         let started = run_apart("event-hubs-send", move || work(shared, inbox, ready));
         started.map_err(|_| Fault::client_gone())?;
         match timeout(limit, connected).await {
-            Ok(Ok(partitions)) => Ok(Self { jobs, options, partitions: partitions? }),
+            Ok(Ok(partitions)) => {
+                let partitions = partitions?;
+                options.partitions.store(partitions, Relaxed);
+                Ok(Self { jobs, options, partitions })
+            }
             Ok(Err(_)) => Err(Fault::client_gone()),
             Err(_) => Err(Fault::timeout("connecting", limit)),
         }

@@ -17,9 +17,11 @@ pub(super) async fn where_it_may_block<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let account = Arc::clone(account);
+    // What is logged in the call belongs to whatever is worked on here.
+    let span = tracing::Span::current();
     let called = tokio::task::spawn_blocking(move || {
         let _working = account.work();
-        call()
+        span.in_scope(call)
     });
     match called.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(returned) => returned,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::Stream;
+use tracing::Instrument;
 
 use super::BatchStream;
 use super::calls::where_it_may_block;
@@ -90,14 +91,17 @@ impl Team {
         input
             .map(move |batch| {
                 let team = self.clone();
+                // The batch that is asked for may be there before this one, which would keep its span.
+                let span = self.cx.span.span().clone();
                 // It begins at once, not when its turn comes to be waited for.
                 let work = if blocks {
-                    tokio::spawn(async move {
+                    let work = async move {
                         let account = Arc::clone(&team.cx.account);
                         where_it_may_block(&account, move || team.one_batch(batch)).await
-                    })
+                    };
+                    tokio::spawn(work.instrument(span))
                 } else {
-                    tokio::spawn(async move { team.one_batch(batch) })
+                    tokio::spawn(async move { team.one_batch(batch) }.instrument(span))
                 };
                 async move {
                     match work.await.map_err(tokio::task::JoinError::try_into_panic) {

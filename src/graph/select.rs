@@ -9,7 +9,7 @@ use crate::control::Control;
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
-use crate::monitor::Account;
+use crate::monitor::{Account, StageSpan};
 use crate::script::Condition;
 use crate::stage::StageError;
 
@@ -23,6 +23,8 @@ pub(super) struct StageContext {
     pub(super) failures: Failures,
     pub(super) control: Control,
     pub(super) when: Option<Condition>,
+    /// What is traced of it.
+    pub(super) span: StageSpan,
     /// Who sees what becomes of events in the stage.
     pub(super) tap: Option<Arc<dyn Tap>>,
 }
@@ -83,7 +85,8 @@ impl StageContext {
         let dead_letters = crate::dead_letter::DeadLetters::off();
         let control = Control::new();
         let failures = Failures::new(account.clone(), dead_letters, control.clone());
-        Self { account, failures, control, when: None, tap: None }
+        let span = StageSpan::for_test();
+        Self { account, failures, control, when: None, span, tap: None }
     }
 }
 

@@ -75,14 +75,28 @@ pub struct Attempt<'a> {
     pub batch: u64,
     /// The first attempt at these events is 1.
     pub attempt: u32,
-    /// What was tried.
+    /// The batch.
     pub events: &'a Batch,
+    /// How many of its events were tried, from the first; the others come next.
+    pub tried: usize,
     /// How many of the events are with the receiver now.
     pub delivered: usize,
     /// How many are never going to be.
     pub rejected: usize,
     /// The first failure, if not all were delivered.
     pub failure: Option<&'a Failure>,
+    /// Where the sink puts events.
+    pub partition_of: PartitionOf<'a>,
+}
+
+/// Tells the partition of an event, where a sink has some and knows.
+#[derive(Clone, Copy)]
+pub struct PartitionOf<'a>(pub &'a (dyn Fn(&Event) -> Option<u32> + Sync));
+
+impl std::fmt::Debug for PartitionOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PartitionOf")
+    }
 }
 
 /// Something that went wrong.

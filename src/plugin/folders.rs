@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::{Refusal, library};
 use crate::component::Component;
 use crate::problem::{Place, Problem, Problems, SourceText};
+use crate::security::SECURITY;
 
 /// The environment variable with files and folders, separated as in `PATH`.
 pub(crate) const VARIABLE: &str = "ENGINE_PLUGIN_PATH";
@@ -85,6 +86,16 @@ pub struct Library {
 }
 
 impl Library {
+    /// That a file which was named is not what was meant may be somebody's doing.
+    fn tell_of_refusal(&self) {
+        if let (Err(refusal), true) = (&self.outcome, self.is_named) {
+            tracing::warn!(
+                target: SECURITY, event = "plugin_refused", file = %self.file.display(),
+                "a library was not loaded: {}", refusal.reason
+            );
+        }
+    }
+
     /// Why it is not used. That is an error where it was named itself, or clashes with another one; of
     /// what merely is in the same folder it is a warning.
     pub fn problem(&self) -> Option<Problem> {
@@ -164,7 +175,9 @@ impl Found {
         }
         // What is wrong with a file that has a digest is hardly ever its path.
         let place = digest.and_then(|(_, place)| place.clone()).or(lookup.place.clone());
-        self.libraries.push(Library { file, outcome, place, is_named });
+        let library = Library { file, outcome, place, is_named };
+        library.tell_of_refusal();
+        self.libraries.push(library);
     }
 }
 

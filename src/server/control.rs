@@ -75,6 +75,8 @@ fn change(
         let help = "set `clock.speed` to a number, without `catch_up`, and run it again";
         return refusal(StatusCode::CONFLICT, error.to_string(), help);
     }
+    // Pages need not wait for the next second to see it.
+    run.look();
     let state = RunState::of(run);
     tracing::info!(speed = ?state.speed, "{what} over HTTP");
     (StatusCode::ACCEPTED, Json(state)).into_response()

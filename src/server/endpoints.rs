@@ -1,5 +1,5 @@
 //! What can be asked of a run: one table, from which both the routes and their description in
-//! OpenAPI are made, so that neither has what the other has not.
+//! `OpenAPI` are made, so that neither has what the other has not.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::failures::Shown as Failures;
 use super::views::{Graph, Live, RunState};
-use super::{Alive, Past, Ready, Refused, Run, Served, control, events, tap};
+use super::{Alive, Past, Ready, Refused, Run, Served, control, events, metrics, tap};
 use crate::monitor::{Health, Statistics};
 
 /// Something that can be asked or done.
@@ -147,6 +147,12 @@ pub(super) fn all() -> Vec<Endpoint> {
         .or(&[UNKNOWN]),
         look("/failures", get(super::failures), "The last failures", json_of::<Failures>()),
         look(
+            "/metrics",
+            get(metrics::metrics),
+            "All figures of the run, for Prometheus",
+            Answer::Text(metrics::CONTENT_TYPE),
+        ),
+        look(
             "/tap/{stage}",
             get(tap::tap),
             "Every event that leaves a stage, or enters a sink, a line each",
@@ -169,7 +175,7 @@ pub(super) fn all() -> Vec<Endpoint> {
     ]
 }
 
-/// All of it in OpenAPI 3.1.
+/// All of it in `OpenAPI` 3.1.
 fn openapi() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let settings = settings.with(|it| it.definitions_path = "/components/schemas".into());

@@ -36,7 +36,7 @@ const CHAIN_MAX: usize = 100;
 #[derive(Clone)]
 struct Seen<'a> {
     stage: &'a str,
-    seen: i64,
+    at: i64,
     event: &'a Event,
 }
 
@@ -63,7 +63,7 @@ fn as_json<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> 
 
 impl Seen<'_> {
     fn shown(&self) -> Shown {
-        Shown { stage: self.stage.to_owned(), seen: self.seen, event: self.event.to_json() }
+        Shown { stage: self.stage.to_owned(), seen: self.at, event: self.event.to_json() }
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) async fn stream(State(run): Run, asked: Asked) -> Result<impl IntoRes
             }
             for batch in &batches {
                 let fitting = batch.events().iter().filter(|event| wanted.fits(event));
-                let seen = |event| Seen { stage: &stage.stage, seen: batch.at, event }.shown();
+                let seen = |event| Seen { stage: &stage.stage, at: batch.at, event }.shown();
                 found.extend(fitting.take(in_a_look).map(seen));
             }
         }
@@ -144,7 +144,7 @@ pub(super) async fn stream(State(run): Run, asked: Asked) -> Result<impl IntoRes
         });
         futures::stream::iter(events.collect::<Vec<_>>())
     });
-    Ok(server_sent(events, ended, place))
+    Ok(server_sent(events, futures::stream::empty(), ended, place))
 }
 
 /// What is still held of what went through, the newest first.
@@ -164,7 +164,7 @@ pub(super) async fn recent(State(run): Run, asked: Asked) -> Response {
         let mut of_stage = Vec::new();
         for batch in stage.after(0).iter().rev() {
             let fitting = batch.events().iter().rev().filter(|event| wanted.fits(event));
-            let seen = |event| Seen { stage: &stage.stage, seen: batch.at, event }.shown();
+            let seen = |event| Seen { stage: &stage.stage, at: batch.at, event }.shown();
             of_stage.extend(fitting.take(limit - of_stage.len()).map(seen));
             if of_stage.len() == limit {
                 break;
@@ -210,7 +210,7 @@ pub(super) async fn chain(State(run): Run, Path(trace_id): Path<String>) -> Resp
     for (stage, batches) in &stages {
         for batch in batches {
             for event in batch.events() {
-                let seen = Seen { stage: &stage.stage, seen: batch.at, event };
+                let seen = Seen { stage: &stage.stage, at: batch.at, event };
                 by_id.insert(&event.trace_id, seen);
             }
         }

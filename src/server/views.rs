@@ -13,7 +13,7 @@ use crate::plan::Plan;
 /// The stages of a pipeline, in the order of the flow.
 #[derive(Clone, JsonSchema, Serialize)]
 pub(super) struct Graph {
-    name: String,
+    pub(super) name: String,
     description: Option<String>,
     stages: Vec<Node>,
 }
@@ -113,7 +113,7 @@ impl RunState {
             Phase::Draining => "draining",
             Phase::Keeping | Phase::Aborted => "keeping",
         };
-        let is_going = clock.is_paced() && phase == "running";
+        let is_going = clock.is_paced() && matches!(phase, "running" | "paused");
         let elapsed = clock.elapsed();
         Self {
             phase,

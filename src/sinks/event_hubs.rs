@@ -15,6 +15,7 @@ use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Batch, Event};
 use crate::event_hubs::{AccessSettings, EventHubsClient, Partitioning, Sent};
 use crate::problem::{Problem, Problems};
+use crate::security::SECURITY;
 use crate::spec::SpecDuration;
 use crate::stage::{Outcome, Probe, Retry, Sink, Stage, StageError};
 
@@ -193,6 +194,12 @@ impl Sink for EventHubsWriter {
                     tracing::info!(sink, partitions, "connected to the {}", client.access().name());
                 }
                 Err(refusal) if refusal.retry == Retry::Never => {
+                    if refusal.failure.category == "unauthorized" {
+                        tracing::warn!(
+                            target: SECURITY, event = "auth_failed", stage = sink,
+                            "the service does not let us in: {}", refusal.failure.reason
+                        );
+                    }
                     return Err(StageError(refusal.failure.reason));
                 }
                 Err(refusal) => {
@@ -226,6 +233,11 @@ impl Sink for EventHubsWriter {
     /// a lane has partitions of its own.
     fn lane_key(&self, event: &Event) -> Option<u32> {
         self.hubs.primary().partitioning().order_key(event).map(u32::from)
+    }
+
+    /// With another hub in reserve it is not known which of both an event goes to.
+    fn partition(&self, event: &Event) -> Option<u32> {
+        self.hubs.only().and_then(|hub| hub.partition_of(event))
     }
 
     fn bytes_sent(&self) -> u64 {

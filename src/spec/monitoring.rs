@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Secret, SpecDuration};
+use super::{AuditSettings, OtlpSettings, Secret, SpecDuration};
 
 /// How a run is looked at while it goes on: the log, HTTP with the live page, limits of the process.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -27,6 +27,10 @@ pub struct MonitoringSettings {
     /// How many processors may be busy until `resources` is unwell.
     #[schemars(extend("exclusiveMinimum" = 0, "examples" = [1.5]))]
     pub max_cpu: Option<f64>,
+    /// Keeps a file with a line for each attempt to deliver.
+    pub audit: Option<AuditSettings>,
+    /// Sends traces and metrics to an OpenTelemetry collector.
+    pub otlp: Option<OtlpSettings>,
 }
 
 impl Default for MonitoringSettings {
@@ -37,6 +41,8 @@ impl Default for MonitoringSettings {
             token: None,
             max_memory_bytes: None,
             max_cpu: None,
+            audit: None,
+            otlp: None,
         }
     }
 }

@@ -6,15 +6,25 @@ use std::path::{Path, PathBuf};
 /// The modules from the ground up; each may import those before it, and itself.
 const FLOORS: &[&[&str]] = &[
     &["event"],
-    &["clock", "control", "failure", "file_lock", "kind", "problem", "retail"],
+    &["clock", "control", "failure", "file_lock", "kind", "problem", "retail", "security"],
     &["spec", "script"],
-    &["monitor", "hooks", "dead_letter", "state", "checkpoint", "stage", "component", "event_hubs"],
+    &[
+        "monitor",
+        "audit",
+        "hooks",
+        "dead_letter",
+        "state",
+        "checkpoint",
+        "stage",
+        "component",
+        "event_hubs",
+    ],
     &["sources", "enrichers", "correlators", "batchers", "sinks", "delivery"],
     &["plugin", "registry"],
     &["plan"],
     &["graph"],
     &["runtime"],
-    &["server"],
+    &["server", "otlp"],
     &["engine", "testing", "bench", "capacity"],
     &["cli", "main"],
 ];

@@ -98,6 +98,8 @@ fn what_is_not_right_is_refused_and_nothing_of_it_enters() {
     let mut webhook = Webhook::start(WEBHOOK, "auth: { bearer: s3cret }, max_body_bytes: 200");
     let token = "authorization: Bearer s3cret\r\n";
     assert_eq!(webhook.post("", b"{}").0, 401);
+    let told = webhook.running.wait_for_line("a request without the right token was refused");
+    assert!(told.contains("token_rejected") && told.contains("peer=\"127.0.0.1:"), "{told}");
     assert_eq!(webhook.post("authorization: Bearer other\r\n", b"{}").0, 401);
     assert_eq!(webhook.request("GET /events", token, b"").0, 405);
     assert_eq!(webhook.request("POST /", token, b"{}").0, 404);

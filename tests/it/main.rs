@@ -1,10 +1,12 @@
 //! Black-box tests, by feature.
 
+mod audit;
 mod authoring;
 mod bench;
 mod command_line;
 mod contributing;
 mod correlators;
+mod deploy;
 mod dlq;
 mod event_factory;
 #[cfg(feature = "event_hubs")]
@@ -28,8 +30,12 @@ mod kills;
 #[path = "../plugins/libraries.rs"]
 mod libraries;
 mod loading;
+mod metrics;
 mod new_plugin;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outage;
+mod page;
 mod peer;
 mod pipelines;
 mod plugin_faults;
@@ -42,6 +48,8 @@ mod retail;
 mod rules;
 mod sandbox;
 mod schemas;
+mod security;
+mod served;
 mod shards;
 mod testing;
 mod wrong_specs;

@@ -127,6 +127,8 @@ fn compiled_and_interpreted_rules_give_the_same_bytes_and_accounts() {
             let run = Command::new(env!("CARGO_BIN_EXE_engine"))
                 .current_dir(root())
                 .args(["run", &format!("pipelines/{name}.yaml"), "--speed", "max", "-q"])
+                // Several tests may run one of them at a time.
+                .args(["--set", "monitoring.http=null"])
                 .args(&arguments)
                 .output()
                 .unwrap();
@@ -335,4 +337,34 @@ fn a_receiver_that_fails_costs_no_event() {
     assert_eq!(calm.len(), 6000);
     assert!(rough.len() > 6000, "what is received twice shows");
     assert_eq!(distinct(&rough), distinct(&calm), "all arrived, or are kept as dead letters");
+}
+
+#[test]
+fn what_is_observed_has_rushes_and_a_receiver_that_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (letters, report) = (folder.path().join("dead"), folder.path().join("report.json"));
+    let run = Command::new(env!("CARGO_BIN_EXE_engine"))
+        .args(["run", root().join("pipelines/observed.yaml").to_str().unwrap(), "-q"])
+        .args(["--http", "127.0.0.1:0", "--speed", "max", "--duration", "1h"])
+        .args(["--set", &format!("dead_letter.path={}", letters.display())])
+        .args(["--set", "sinks.hub.delivery.chaos.outages=[]"])
+        .args(["--set", "sinks.hub.delivery.chaos.latency.rate=0"])
+        .args(["--set", "sinks.hub.delivery.retry.initial_backoff_ms=1"])
+        .args(["--report", report.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let figures = &report["statistics"];
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert!(number(&figures["events_derived"]) > 0, "no rush");
+    assert!(number(&figures["delivery_attempts_failed"]) > 0, "no attempt failed");
+    let stages = figures["stages"].as_array().unwrap();
+    let [lake, hub] = ["lake", "hub"].map(|name| stages.iter().find(|it| it["stage"] == name));
+    let (lake, hub) = (lake.unwrap(), hub.unwrap());
+    let refused = number(&hub["dead_lettered"]["chaos"]);
+    assert!(refused > 0, "{hub}");
+    assert_eq!(number(&lake["sent"]), number(&hub["sent"]) + refused);
+    let kept = std::fs::read_to_string(letters).unwrap();
+    assert_eq!(kept.lines().count() as u64, refused);
 }

@@ -10,7 +10,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
     blocks_of(README, language)
 }
 
-fn blocks_of<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+pub(crate) fn blocks_of<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let opening = format!("```{language}\n");
     page.match_indices(&opening)
         .map(|(place, _)| page[place + opening.len()..].split("```").next().unwrap())

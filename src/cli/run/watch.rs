@@ -9,6 +9,7 @@ use engine::problem::{Problem, Problems};
 use engine::runtime::{Report, Threads};
 use tokio::runtime::Handle;
 
+use super::export::Export;
 use super::report_file::ReportFile;
 use super::{RunArguments, cannot_start, drive, heed, load, prepare, tell};
 use crate::cli::watched_files::Files;
@@ -104,6 +105,7 @@ impl Watch<'_> {
         all: &Control,
     ) -> Result<(Report, Option<Next>), Problems> {
         let control = Control::new();
+        let export = Export::start(engine)?;
         let run = prepare(engine, control.clone(), &self.stages)?;
         let checkpoints = run.checkpoints();
         let is_kept = !self.hand_over.is_of(engine);
@@ -120,7 +122,7 @@ impl Watch<'_> {
             std::future::pending::<()>().await;
         };
         tokio::pin!(relay);
-        let running = drive(run, engine, self.output);
+        let running = drive(run, engine, export, self.output);
         tokio::pin!(running);
         let next = tokio::select! {
             report = &mut running => return Ok((report, None)),

@@ -45,6 +45,11 @@ impl Hubs {
         &self.primary
     }
 
+    /// The first one, where there is no other.
+    pub(super) fn only(&self) -> Option<&EventHubsClient> {
+        self.failover.is_none().then_some(&self.primary)
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &EventHubsClient> {
         std::iter::once(&self.primary).chain(self.failover.as_ref().map(|other| &other.client))
     }

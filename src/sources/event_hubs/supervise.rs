@@ -13,8 +13,9 @@ use super::outage::{Next, Outage};
 use super::place::Places;
 use super::share::Shared;
 use super::start::Start;
-use crate::event_hubs::{Access, Fault, run_apart};
+use crate::event_hubs::{Access, Class, Fault, run_apart};
 use crate::retail::Random;
+use crate::security::SECURITY;
 use crate::spec::Shard;
 use crate::stage::Hold;
 
@@ -98,7 +99,15 @@ pub(super) async fn supervise(
         };
         let source = &reading.stage;
         let text = reading.text(&fault);
-        let wait = match health.note(&fault) {
+        let next = health.note(&fault);
+        if fault.class == Class::Unauthorized && !matches!(next, Next::Wait { is_first: false, .. })
+        {
+            tracing::warn!(
+                target: SECURITY, event = "auth_failed", stage = source,
+                "the service does not let us in: {text}"
+            );
+        }
+        let wait = match next {
             Next::GiveUp => {
                 let _ = tell.send(News::Failed(text)).await;
                 break;

@@ -1,8 +1,10 @@
 //! What a request goes through: is it allowed, is there room, what is in it, what became of it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use super::body::{BodyFault, Contents, read, unpacked};
 use super::{Auth, HttpSource, Listener, OnMalformed, Respond};
 use crate::clock::Clock;
 use crate::event::{Event, Ledger};
+use crate::security::{Refusals, SECURITY};
 use crate::sources::records::Parser;
 use crate::stage::{Failure, SourceContext};
 
@@ -21,6 +24,7 @@ const FAULTS_SHOWN: usize = 20;
 
 /// The way into the pipeline.
 pub(super) struct Inlet {
+    stage: String,
     settings: HttpSource,
     parser: Mutex<Parser>,
     clock: Clock,
@@ -29,6 +33,8 @@ pub(super) struct Inlet {
     /// Its sender is gone when the source stops.
     stopping: watch::Receiver<bool>,
     room: Arc<Semaphore>,
+    /// Requests with a token that is missing or wrong.
+    refused: Refusals,
 }
 
 /// The events of a request.
@@ -84,6 +90,8 @@ impl Inlet {
         Self {
             parser: Mutex::new(Parser::new(settings.format, event_type, time_field)),
             room: Arc::new(Semaphore::new(settings.max_requests as usize)),
+            stage: cx.stage.clone(),
+            refused: Refusals::default(),
             clock: cx.clock.clone(),
             ledger: cx.ledger.clone(),
             settings,
@@ -129,6 +137,7 @@ impl Inlet {
         if let Some(Auth::Bearer(token)) = &self.settings.auth
             && !is_bearer(request.headers(), token.reveal())
         {
+            self.tell_of_refusal(request);
             return Err(Reply::error(StatusCode::UNAUTHORIZED, "the token is missing or wrong"));
         }
         if ![Method::POST, Method::PUT].contains(request.method()) {
@@ -136,6 +145,17 @@ impl Inlet {
             return Err(Reply::error(StatusCode::METHOD_NOT_ALLOWED, message));
         }
         Ok(())
+    }
+
+    fn tell_of_refusal(&self, request: &Request<Body>) {
+        if let Some(withheld) = self.refused.note() {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            let peer = peer.map(|ConnectInfo(address)| address.to_string());
+            tracing::warn!(
+                target: SECURITY, event = "token_rejected", stage = self.stage, peer, withheld,
+                "a request without the right token was refused"
+            );
+        }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Reply> {

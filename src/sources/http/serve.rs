@@ -1,5 +1,6 @@
 //! The listener: takes connections until the source stops, and answers what is on its way.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(super) async fn serve(listener: TcpListener, inlet: Inlet, hold: Option<Hold
     let inlet = Arc::new(inlet);
     let router = Router::new().fallback(answer).with_state(inlet.clone());
     let stopping = inlet.clone();
-    let served = axum::serve(listener, router)
+    let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move { stopping.stopped().await });
     tokio::select! {
         ended = served => {

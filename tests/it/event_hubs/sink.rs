@@ -1,6 +1,6 @@
 //! What arrives, where, and in which shape.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use event_hubs_peer::{Claim, Peer, Property};
 use serde_json::Value;
@@ -145,7 +145,11 @@ fn who_may_not_send_or_names_no_hub_learns_it_at_the_start() {
     let before = peer.statistics().events;
 
     let wrong_key = peer.connection_string_with(HUB, "send-only", "d3Jvbmc=");
-    with(&wrong_key).fails().says("event hub `retail-events` of `localhost`: status 401");
+    with(&wrong_key)
+        .fails()
+        .says("event hub `retail-events` of `localhost`: status 401")
+        .says("event=\"auth_failed\" stage=\"hub\"")
+        .never_says("d3Jvbmc=");
     let may_not = peer.connection_string_with(HUB, "listen-only", "bGlzdGVu");
     with(&may_not)
         .fails()
@@ -196,4 +200,33 @@ fn a_probe_says_what_the_hub_is_and_sends_nothing() {
     assert_eq!(peer.statistics().transfers, 0);
     peer.stop();
     probe(&peer.connection_string(HUB)).exits(2).says("Connection refused");
+}
+
+#[test]
+fn the_audit_log_says_which_partitions_an_attempt_was_for() {
+    let peer = Peer::builder().hub(HUB, 4).start();
+    let sink = "    with: { connection_string: \"${HUB}\" }\n    delivery: { lanes: 4 }\n\
+                monitoring: { audit: { path: audit.ndjson } }\n";
+    let outcome = Trial::new(&peer, 400, sink).run(|_| {});
+    assert_eq!(outcome.adds_up(&peer), 0);
+    let stored: BTreeMap<String, u64> = peer
+        .events(HUB)
+        .iter()
+        .map(|event| (event.message_id.clone().unwrap(), event.partition as u64))
+        .collect();
+    let mut lanes = BTreeSet::new();
+    for line in outcome.ended.read("audit.ndjson").lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        if line["sink"] == "all" {
+            assert!(line.get("partitions").is_none(), "a file has none: {line}");
+            continue;
+        }
+        let ids = line["trace_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap());
+        let partitions: BTreeSet<u64> = ids.map(|id| stored[id]).collect();
+        let told = line["partitions"].as_array().unwrap().iter().map(|it| it.as_u64().unwrap());
+        assert_eq!(told.collect::<BTreeSet<u64>>(), partitions, "{line}");
+        assert_eq!(line["outcome"], "delivered");
+        lanes.insert(line["lane"].as_u64().unwrap());
+    }
+    assert_eq!(lanes, BTreeSet::from([0, 1, 2, 3]));
 }
