@@ -59,8 +59,8 @@ impl<T> Queue<T> {
         }
         state.counts[hook as usize] += 1;
         drop(state);
-        let made = make();
-        self.state().waiting.push_back((hook, made));
+        let item = make();
+        self.state().waiting.push_back((hook, item));
         self.filled.notify_one();
         true
     }
@@ -185,6 +185,6 @@ mod tests {
         assert!(queue.is_given_up() && queue.pop().is_none());
         assert!(!queue.wait_for_end(Duration::ZERO));
         queue.end();
-        assert!(queue.wait_for_end(Duration::from_secs(60)));
+        assert!(queue.wait_for_end(Duration::from_mins(1)));
     }
 }
