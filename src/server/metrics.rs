@@ -22,7 +22,7 @@ use crate::event::Key;
 use crate::kind::Kind;
 use crate::monitor::{
     Account, BreakerState, Connection, DeliveryTally, Health, HookTally, LATENCY_BOUNDS,
-    MetricValue, Tally,
+    MetricTally, MetricValue, Tally,
 };
 use crate::script::RuleTally;
 
@@ -50,6 +50,8 @@ struct Moment {
     cpu: Duration,
     health: Health,
     hooks: BTreeMap<&'static str, HookTally>,
+    /// What hooks count and measure themselves.
+    hook_metrics: BTreeMap<String, MetricTally>,
     stages: Vec<Stage>,
 }
 
@@ -68,6 +70,7 @@ pub(super) async fn metrics(State(run): Run) -> impl IntoResponse {
     let clock = monitor.clock();
     let started = clock.wall().as_millis() as f64 / 1e3 - clock.elapsed().as_secs_f64();
     let accounts = monitor.accounts().iter();
+    let statistics = monitor.statistics();
     let moment = Moment {
         pipeline: run.graph.name.clone(),
         is_ready: run.waiting_for().is_empty(),
@@ -76,7 +79,8 @@ pub(super) async fn metrics(State(run): Run) -> impl IntoResponse {
         process_started: process::started().unwrap_or(started),
         cpu: ProcessorTime::Process.now(),
         health: monitor.health(),
-        hooks: monitor.statistics().hooks,
+        hooks: statistics.hooks,
+        hook_metrics: statistics.hook_metrics,
         stages: accounts.map(|account| Stage::of(account, &run.event_types)).collect(),
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], moment.text())
@@ -371,6 +375,26 @@ impl Moment {
             "engine_hook_skipped",
             "Events, batches or errors that the hook was not called for, since it was behind.",
             hooks(|hook| hook.skipped),
+        )?;
+        let measured = || {
+            let metrics = self.hook_metrics.iter();
+            metrics.map(|(name, metric)| ([("metric", name.as_str())], metric.value))
+        };
+        to.counters(
+            "engine_hook_metric",
+            "What hooks count themselves.",
+            measured().filter_map(|(labels, metric)| match metric {
+                MetricValue::Counter { value } => Some((labels, value)),
+                _ => None,
+            }),
+        )?;
+        to.gauges(
+            "engine_hook_metric",
+            "What hooks measure themselves.",
+            measured().filter_map(|(labels, metric)| match metric {
+                MetricValue::Gauge { value } => Some((labels, value)),
+                _ => None,
+            }),
         )?;
         let rules = |figure: fn(&RuleTally) -> u64| {
             self.stages.iter().filter_map(move |stage| {

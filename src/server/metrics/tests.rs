@@ -17,6 +17,7 @@ fn moment(accounts: &[Account]) -> Moment {
         cpu: Duration::from_millis(1500),
         health: Health { overall_healthy: false, components: BTreeMap::new() },
         hooks: BTreeMap::new(),
+        hook_metrics: BTreeMap::new(),
         stages: accounts.map(|account| Stage::of(account, &types)).collect(),
     }
 }
@@ -182,6 +183,11 @@ fn what_a_stage_measures_itself_is_told_by_its_kind() {
 fn hooks_health_and_the_process_are_told() {
     let mut moment = moment(&[]);
     moment.hooks.insert("batch_sent", HookTally { calls: 9, failed: 2, skipped: 1 });
+    let measured = StageMetrics::default();
+    for (kind, name) in [(MetricKind::Counter, "receipts"), (MetricKind::Gauge, "largest")] {
+        measured.record(measured.add(kind, name, "").unwrap(), 7.0);
+    }
+    moment.hook_metrics = StageMetrics::tally(&[measured]);
     let unwell = ComponentHealth { stage: Some("hub".to_owned()), ..ComponentHealth::default() };
     let resources = Resources { memory_bytes: Some(1 << 20), ..Resources::default() };
     let process = ComponentHealth { resources: Some(resources), ..ComponentHealth::default() };
@@ -194,6 +200,8 @@ fn hooks_health_and_the_process_are_told() {
             "engine_hook_calls_total{hook=\"batch_sent\"} 9",
             "engine_hook_failures_total{hook=\"batch_sent\"} 2",
             "engine_hook_skipped_total{hook=\"batch_sent\"} 1",
+            "engine_hook_metric_total{metric=\"receipts\"} 7",
+            "engine_hook_metric{metric=\"largest\"} 7",
             "engine_stage_healthy{stage=\"hub\"} 0",
             "engine_healthy 0",
             "engine_ready 1",
