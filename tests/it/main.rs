@@ -42,6 +42,8 @@ mod rules;
 mod sandbox;
 mod schemas;
 mod served;
+mod served_tap;
 mod shards;
 mod testing;
+mod top;
 mod wrong_specs;
