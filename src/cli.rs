@@ -13,11 +13,14 @@ mod log;
 mod new;
 mod pipeline;
 mod plugins;
+mod remote;
 mod render;
 mod run;
 mod schema;
+mod tap;
 mod terminal;
 mod test;
+mod top;
 mod validate;
 mod watched_files;
 
@@ -41,6 +44,8 @@ Examples:
   engine new shop                    write shop.yaml, a pipeline to begin with
   engine run shop.yaml               run it until it ends or is stopped
   engine run shop.yaml --sample 20   look at 20 events of it
+  engine run shop.yaml --http 127.0.0.1:8080, then engine top 8080
+                                     watch it in another terminal
   engine validate pipelines/*.yaml   report everything that is wrong
   engine test pipelines/*.yaml       run the tests in them
   engine bench shop.yaml             what each of its stages costs
@@ -57,6 +62,10 @@ enum Command {
     Validate(validate::ValidateArguments),
     /// Run the tests of pipelines, in virtual time
     Test(test::TestArguments),
+    /// Watch a run in the terminal
+    Top(top::TopArguments),
+    /// Print the events of a run as they go through a stage
+    Tap(tap::TapArguments),
     /// Measure what each stage of a pipeline costs
     Bench(bench::BenchArguments),
     /// List the components
@@ -197,6 +206,8 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Run(run) => run::run(&run, &arguments.output),
         Command::Validate(validate) => validate::validate(&validate),
         Command::Test(test) => test::test(&test),
+        Command::Top(top) => top::top(&top),
+        Command::Tap(tap) => tap::tap(&tap),
         Command::Bench(bench) => bench::bench(&bench, &arguments.output),
         Command::List(list) => list::list(&list),
         Command::Describe(describe) => describe::describe(&describe),

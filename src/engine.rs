@@ -121,6 +121,14 @@ impl Engine {
         self
     }
 
+    /// Serves the live page, statistics, health and metrics at an address such as `127.0.0.1:8080`,
+    /// whatever the spec says.
+    #[must_use]
+    pub fn with_http(mut self, address: &str) -> Self {
+        self.plan.spec.monitoring.http = Some(address.to_owned());
+        self
+    }
+
     /// What who changes something over HTTP has to know, where the spec does not say.
     #[must_use]
     pub fn with_token(self, token: Token) -> Self {

@@ -2,7 +2,7 @@
 //! is done event by event until somebody looks.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
@@ -22,7 +22,7 @@ const EVENTS_MAX: usize = 24_000;
 /// How many of them a stage has at least.
 const EVENTS_MIN: usize = 1000;
 
-/// How many batches wait for who follows a stage; one that is further behind misses some.
+/// How many batches wait for who follows a stage; who is further behind misses some.
 const FOLLOWED_BATCHES: usize = 64;
 
 /// The events of all stages.
@@ -40,9 +40,7 @@ pub(super) struct StageRecent {
     seen: AtomicU64,
     kept: Mutex<Kept>,
     events_max: usize,
-    /// All batches, for who follows the stage.
-    followed: broadcast::Sender<Batch>,
-    followers: Arc<AtomicU64>,
+    followed: Followed,
 }
 
 #[derive(Default)]
@@ -63,10 +61,33 @@ pub(super) struct KeptBatch {
     batch: Batch,
 }
 
+/// What goes to those who follow a stage.
+struct Followed {
+    batches: broadcast::Sender<FollowedBatch>,
+    followers: AtomicUsize,
+    /// How many batches were given out.
+    given: AtomicU64,
+    /// How many of them the quickest follower has. Where even that one is too far behind nothing is
+    /// given out: a batch that somebody holds has to be copied by the stage that changes it.
+    taken: AtomicU64,
+}
+
+#[derive(Clone)]
+struct FollowedBatch {
+    /// How many were given out up to this one.
+    number: u64,
+    /// How many events went through the stage before it.
+    before: u64,
+    batch: Batch,
+}
+
 /// Follows all that goes through a stage.
 pub(super) struct Follower {
-    batches: broadcast::Receiver<Batch>,
-    followers: Arc<AtomicU64>,
+    stage: Arc<StageRecent>,
+    batches: broadcast::Receiver<FollowedBatch>,
+    /// How many events went through the stage up to the last that was seen.
+    position: u64,
+    skipped: u64,
 }
 
 impl Recent {
@@ -80,8 +101,12 @@ impl Recent {
                 seen: AtomicU64::new(0),
                 kept: Mutex::default(),
                 events_max,
-                followed: broadcast::Sender::new(FOLLOWED_BATCHES),
-                followers: Arc::default(),
+                followed: Followed {
+                    batches: broadcast::Sender::new(FOLLOWED_BATCHES),
+                    followers: AtomicUsize::new(0),
+                    given: AtomicU64::new(0),
+                    taken: AtomicU64::new(0),
+                },
             })
         });
         Self { stages: stages.collect() }
@@ -115,11 +140,8 @@ impl StageRecent {
         if batch.is_empty() {
             return;
         }
-        self.seen.fetch_add(batch.len() as u64, Relaxed);
-        if self.followers.load(Relaxed) > 0 {
-            // Without followers it is not kept, either.
-            let _ = self.followed.send(batch.without_tokens());
-        }
+        let before = self.seen.fetch_add(batch.len() as u64, Relaxed);
+        self.followed.give(before, batch);
         if self.budget.load(Relaxed) <= 0 {
             return;
         }
@@ -153,10 +175,14 @@ impl StageRecent {
     }
 
     /// All batches from now on.
-    pub(super) fn follow(&self) -> Follower {
-        self.followers.fetch_add(1, Relaxed);
-        let (batches, followers) = (self.followed.subscribe(), Arc::clone(&self.followers));
-        Follower { batches, followers }
+    pub(super) fn follow(self: &Arc<Self>) -> Follower {
+        let followed = &self.followed;
+        followed.followers.fetch_add(1, Relaxed);
+        // It has nothing to catch up with.
+        followed.taken.fetch_max(followed.given.load(Relaxed), Relaxed);
+        let batches = followed.batches.subscribe();
+        let position = self.seen.load(Relaxed);
+        Follower { stage: Arc::clone(self), batches, position, skipped: 0 }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -184,19 +210,58 @@ impl KeptBatch {
     }
 }
 
-impl Follower {
-    /// The next batch, or how many were missed; none when the run is over.
-    pub(super) async fn next(&mut self) -> Option<Result<Batch, u64>> {
-        match self.batches.recv().await {
-            Ok(batch) => Some(Ok(batch)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Err(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
+impl Followed {
+    fn give(&self, before: u64, batch: &Batch) {
+        if self.followers.load(Relaxed) == 0 {
+            return;
         }
+        let given = self.given.load(Relaxed);
+        if given.saturating_sub(self.taken.load(Relaxed)) >= FOLLOWED_BATCHES as u64 {
+            return;
+        }
+        // A stage has one task, so nobody else gives.
+        self.given.store(given + 1, Relaxed);
+        let batch = batch.without_tokens();
+        // Without followers it is not kept, either.
+        let _ = self.batches.send(FollowedBatch { number: given + 1, before, batch });
+    }
+}
+
+impl Follower {
+    /// The next batch. It waits for ever where none comes any more.
+    pub(super) async fn next(&mut self) -> Batch {
+        loop {
+            match self.batches.recv().await {
+                Ok(FollowedBatch { number, before, batch }) => {
+                    self.stage.followed.taken.fetch_max(number, Relaxed);
+                    self.skipped += before.saturating_sub(self.position);
+                    self.position = before + batch.len() as u64;
+                    return batch;
+                }
+                // How many events that were, the next batch says.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                // The stage is held, and its sender with it.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// How many events went by unseen before the last batch.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The same up to now, where nothing waits any more.
+    pub(super) fn skipped_at_end(&self) -> u64 {
+        self.skipped + self.stage.seen.load(Relaxed).saturating_sub(self.position)
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.followers.fetch_sub(1, Relaxed);
+        self.stage.followed.followers.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! A tap: every event that goes through a stage, or those that a condition is true of, a line each.
-//! Who is slow misses some, and is told how many batches; nothing waits for it.
+//! Who is slow misses some, and is told how many; nothing waits for it.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::events::unknown_stage;
 use super::recent::Follower;
 use super::{Run, connections, refusal};
-use crate::event::{Batch, JsonWriter};
+use crate::event::{Batch, Event, JsonWriter};
 use crate::problem::{Excerpt, Problems, SourceText};
 use crate::script::Condition;
 
@@ -28,16 +28,28 @@ pub(super) struct Wanted {
     limit: Option<u64>,
 }
 
+/// What a tap did not show.
+#[derive(Serialize)]
+struct Missed {
+    /// Events that went by faster than they were read.
+    skipped: u64,
+    /// Events that the condition failed on.
+    failed: u64,
+    /// Why it failed on the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+}
+
 /// What is being told to one who listens.
 struct Tapped {
     follower: Follower,
     condition: Option<Condition>,
     /// How many events are still to come; none for no end.
     left: Option<u64>,
-    /// Batches that went by unseen.
-    skipped: u64,
     /// Events that the condition failed on.
     failed: u64,
+    /// Why it failed on the first of them.
+    failure: Option<String>,
     is_over: bool,
     writer: JsonWriter,
     /// Until the last line is sent.
@@ -60,8 +72,8 @@ pub(super) async fn tap(
         follower: found.follow(),
         condition,
         left: wanted.limit,
-        skipped: 0,
         failed: 0,
+        failure: None,
         is_over: wanted.limit == Some(0),
         writer: JsonWriter::new(),
         _place: connections::stream()?,
@@ -72,7 +84,10 @@ pub(super) async fn tap(
             biased;
             lines = tapped.next() => lines,
             // Where the sender is gone the run is, too.
-            _ = ended.wait_for(|ended| *ended) => tapped.end(),
+            _ = ended.wait_for(|ended| *ended) => {
+                let skipped = tapped.follower.skipped_at_end();
+                tapped.end(skipped)
+            }
         };
         lines.map(|lines| (Ok::<_, std::convert::Infallible>(lines), (tapped, ended)))
     });
@@ -89,13 +104,10 @@ impl Tapped {
     /// The next lines; none when all is told.
     async fn next(&mut self) -> Option<Bytes> {
         while !self.is_over {
-            match self.follower.next().await {
-                Some(Ok(batch)) => self.write(batch),
-                Some(Err(skipped)) => self.skipped += skipped,
-                None => return self.end(),
-            }
+            let batch = self.follower.next().await;
+            self.write(&batch);
             if self.left == Some(0) {
-                return self.end();
+                return self.end(self.follower.skipped());
             }
             if !self.writer.as_bytes().is_empty() {
                 return Some(self.taken());
@@ -104,32 +116,42 @@ impl Tapped {
         None
     }
 
-    fn write(&mut self, batch: Batch) {
-        // A condition is lent its events, and gives them back as they were.
-        for mut event in batch.into_parts().0 {
+    fn write(&mut self, batch: &Batch) {
+        for event in batch.events() {
             if self.left == Some(0) {
                 return;
             }
-            let fits = self.condition.as_mut().map(|condition| condition.is_true_of(&mut event));
-            match fits.unwrap_or(Ok(true)) {
-                Ok(true) => {
-                    self.writer.line(&event);
-                    self.left = self.left.map(|left| left - 1);
-                }
-                Ok(false) => {}
-                Err(_) => self.failed += 1,
+            if self.is_wanted(event) {
+                self.writer.line(event);
+                self.left = self.left.map(|left| left - 1);
+            }
+        }
+    }
+
+    fn is_wanted(&mut self, event: &Event) -> bool {
+        let Some(condition) = &mut self.condition else { return true };
+        if condition.types().is_some_and(|types| !types.contains(&event.event_type)) {
+            return false;
+        }
+        // A condition has its event in its hands, and others have this one, too.
+        match condition.is_true_of(&mut event.clone()) {
+            Ok(is_true) => is_true,
+            Err(failure) => {
+                self.failed += 1;
+                self.failure.get_or_insert(failure.reason);
+                false
             }
         }
     }
 
     /// What was not told yet, and what was missed.
-    fn end(&mut self) -> Option<Bytes> {
+    fn end(&mut self, skipped: u64) -> Option<Bytes> {
         if std::mem::replace(&mut self.is_over, true) {
             return None;
         }
         let mut lines = self.taken().to_vec();
-        if self.skipped > 0 || self.failed > 0 {
-            let missed = json!({ "skipped_batches": self.skipped, "failed": self.failed });
+        if skipped > 0 || self.failed > 0 {
+            let missed = Missed { skipped, failed: self.failed, failure: self.failure.take() };
             lines.extend_from_slice(format!("{}\n", json!({ "tap": missed })).as_bytes());
         }
         Some(lines.into())

@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::pretty::PrettyWriter;
 use crate::component::{BuildContext, Kind, Settings};
 use crate::event::{Batch, JsonWriter};
 use crate::problem::Problems;
 use crate::stage::{Outcome, Refusal, Sink, Stage};
+
+pub use self::pretty::PrettyWriter;
 
 /// Writes events to stdout.
 ///

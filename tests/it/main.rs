@@ -50,6 +50,8 @@ mod sandbox;
 mod schemas;
 mod security;
 mod served;
+mod served_tap;
 mod shards;
 mod testing;
+mod top;
 mod wrong_specs;

@@ -9,7 +9,7 @@ use crate::harness::{Running, Test};
 use crate::peer::{Fault, Peer};
 
 /// A pipeline that goes on until it is stopped: a minute of event time in a second.
-const SHOP: &str = r#"
+pub(crate) const SHOP: &str = r#"
 name: shop
 description: What a test looks at
 clock: { start: 2024-11-29T12:00:00Z, speed: 60 }
@@ -27,7 +27,7 @@ sinks:
 
 /// A running program that is served.
 pub(crate) struct Served {
-    running: Running,
+    pub(crate) running: Running,
     stdout: BufReader<std::process::ChildStdout>,
     pub(crate) address: String,
 }
@@ -41,12 +41,14 @@ impl Served {
         Self { running, stdout, address }
     }
 
-    fn shop(arguments: &[&str]) -> Self {
+    /// The pipeline above.
+    pub(crate) fn shop(arguments: &[&str]) -> Self {
         let arguments = [&["run", "-", "--http", "127.0.0.1:0"], arguments].concat();
         Self::start(Test::new(&arguments).stdin(SHOP))
     }
 
-    fn connect(&self, request: &str, headers: &str, body: &str) -> BufReader<TcpStream> {
+    /// The connection of a request that was sent.
+    pub(crate) fn connect(&self, request: &str, headers: &str, body: &str) -> BufReader<TcpStream> {
         connect(&self.address, request, headers, body)
     }
 
@@ -59,12 +61,14 @@ impl Served {
         (status, head.to_owned(), body.to_owned())
     }
 
-    fn json(&self, path: &str) -> (u16, Value) {
+    /// The status and the body of an answer.
+    pub(crate) fn json(&self, path: &str) -> (u16, Value) {
         let (status, _, body) = self.ask(&format!("GET {path}"), "", "");
         (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
     }
 
-    fn get(&self, path: &str) -> Value {
+    /// The body of an answer that is none of refusal.
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, answer) = self.json(path);
         assert_eq!(status, 200, "{path}: {answer}");
         answer
@@ -96,14 +100,19 @@ impl Served {
     }
 
     /// Waits until what is told each second is as wanted.
-    fn wait_until(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_until(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut lives = self.events("/stream").filter(|(name, _)| name == "stats");
         lives.find(|(_, live)| wanted(live)).expect("it never was").1
     }
 
     /// Stops it, and gives back what it said.
-    fn stop(mut self) -> crate::harness::Ended {
+    pub(crate) fn stop(self) -> crate::harness::Ended {
         self.running.signal("INT");
+        self.end()
+    }
+
+    /// Waits until it has ended, and gives back what it said.
+    pub(crate) fn end(mut self) -> crate::harness::Ended {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         self.running.end(rest)

@@ -68,7 +68,7 @@ const MONEY: &[Key] = &[TOTAL, AMOUNT, SUBTOTAL, TAX, UNIT_PRICE, EXTENDED_PRICE
 const DIM: Style = Style::new().dimmed();
 
 /// Writes lines to a buffer.
-pub(super) struct PrettyWriter {
+pub struct PrettyWriter {
     out: String,
     colour: bool,
     /// The date that was announced last; lines show the time of day only.
@@ -77,17 +77,17 @@ pub(super) struct PrettyWriter {
 
 impl PrettyWriter {
     /// A writer that uses colours or does not.
-    pub(super) fn new(colour: bool) -> Self {
+    pub fn new(colour: bool) -> Self {
         Self { out: String::new(), colour, date: String::new() }
     }
 
     /// Takes what was written.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out).into_bytes()
     }
 
     /// Writes an event as one line, after a line with the date where a new day begins.
-    pub(super) fn line(&mut self, event: &Event) {
+    pub fn line(&mut self, event: &Event) {
         self.time(event.time);
         self.styled(DIM, &short_id(&event.trace_id));
         self.out.push(' ');
