@@ -41,6 +41,7 @@ use crate::monitor::{Observers, SAMPLE_INTERVAL, Sample, Statistics};
 use crate::plan::Plan;
 use crate::problem::{Problem, Problems};
 use crate::runtime::Monitor;
+use crate::security::Refusals;
 use crate::spec::Secret;
 
 use connections::Connections;
@@ -70,6 +71,8 @@ struct Served {
     token: Option<Token>,
     /// Whether others than this machine can connect.
     is_open: bool,
+    /// Of changes without the token.
+    refusals: Refusals,
     recent: Arc<Recent>,
     failures: Arc<Failures>,
     event_types: EventTypes,
@@ -132,6 +135,7 @@ impl Server {
             graph,
             token,
             is_open: !address.ip().is_loopback(),
+            refusals: Refusals::default(),
             recent,
             failures,
             event_types: EventTypes::default(),

@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
 use super::{Served, refusal};
+use crate::security::SECURITY;
 
 /// How many random bytes a token has that is made.
 const TOKEN_BYTES: usize = 16;
@@ -80,23 +81,25 @@ fn refused(run: &Served, request: &Request) -> Option<Response> {
     }
     let path = request.uri().path();
     let Some(token) = &run.token else {
-        tracing::warn!(target: "engine::security", event = "token_rejected", path, "no token is set up");
+        tell(run, path, "no token is set up");
         let help = "set `monitoring.token` in the pipeline, such as `${ENGINE_TOKEN}`";
-        return Some(refusal(
-            StatusCode::FORBIDDEN,
-            "nothing can be changed without a token",
-            help,
-        ));
+        let error = "nothing can be changed without a token";
+        return Some(refusal(StatusCode::FORBIDDEN, error, help));
     };
     if bearer(headers).is_some_and(|text| token.is(text)) {
         return None;
     }
-    tracing::warn!(target: "engine::security", event = "token_rejected", path, "a wrong token, or none");
+    tell(run, path, "a wrong token, or none");
     let help = "send the token of `monitoring.token` as `Authorization: Bearer TOKEN`";
     let mut refusal = refusal(StatusCode::UNAUTHORIZED, "the token is missing or wrong", help);
-    let scheme = axum::http::HeaderValue::from_static("Bearer");
-    refusal.headers_mut().insert(axum::http::header::WWW_AUTHENTICATE, scheme);
+    refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     Some(refusal)
+}
+
+fn tell(run: &Served, path: &str, why: &str) {
+    if let Some(withheld) = run.refusals.note() {
+        tracing::warn!(target: SECURITY, event = "token_rejected", path, withheld, "{why}");
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

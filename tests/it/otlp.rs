@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use engine::clock::Stopwatch;
 use engine::spec::{AuditSettings, Document, Environment, OtlpSettings};
 
 use crate::harness::{Ended, Test};
@@ -71,8 +72,8 @@ impl Collector {
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 
-    /// The last value of each series, by name and attributes.
-    fn figures(&self) -> BTreeMap<String, f64> {
+    /// The last value of each series without its fraction, by name and attributes.
+    fn figures(&self) -> BTreeMap<String, u64> {
         let arrived = self.arrived.lock().unwrap();
         let resources = arrived.metrics.iter().flat_map(|request| &request.resource_metrics);
         let scopes = resources.flat_map(|resource| &resource.scope_metrics);
@@ -87,8 +88,8 @@ impl Collector {
                 let mut attributes: Vec<String> = point.attributes.iter().map(text).collect();
                 attributes.sort();
                 let value = match point.value.unwrap() {
-                    number_data_point::Value::AsDouble(value) => value,
-                    number_data_point::Value::AsInt(value) => value as f64,
+                    number_data_point::Value::AsDouble(value) => value as u64,
+                    number_data_point::Value::AsInt(value) => value as u64,
                 };
                 figures.insert(format!("{}{{{}}}", metric.name, attributes.join(",")), value);
             }
@@ -174,7 +175,7 @@ fn otlp(address: SocketAddr, ratio: f64) -> String {
 fn spans_and_figures_arrive_with_the_names_of_stages() {
     let collector = Collector::start(Manner::Takes);
     let ended = run(&otlp(collector.address, 1.0), &[]).exits(0).never_says("k3y-s3cret");
-    let delivered = ended.stdout.lines().count() as f64;
+    let delivered = ended.stdout.lines().count() as u64;
     {
         let arrived = collector.arrived.lock().unwrap();
         assert_eq!(arrived.keys, BTreeSet::from(["k3y-s3cret".to_owned()]));
@@ -210,25 +211,25 @@ fn spans_and_figures_arrive_with_the_names_of_stages() {
         let all = spans.iter().filter(|span| span.name == name);
         all.filter_map(|span| attributes(span).get("events")?.parse::<u64>().ok()).sum()
     };
-    assert_eq!((events("batch stores"), events("deliver out")), (5000, delivered as u64));
+    assert_eq!((events("batch stores"), events("deliver out")), (5000, delivered));
     let outcome = |span: &Span| attributes(span).get("outcome").cloned();
     let deliveries = || spans.iter().filter(|span| span.name == "deliver out");
     assert!(deliveries().all(|span| outcome(span).as_deref() == Some("delivered")));
 
     let figures = collector.figures();
     let figure = |name: &str| *figures.get(name).unwrap_or_else(|| panic!("{name}: {figures:#?}"));
-    assert!(delivered > 0.0 && delivered < 5000.0);
-    assert_eq!(figure("engine.events.received{stage=high_value}"), 5000.0);
-    assert_eq!(figure("engine.events.filtered{stage=high_value}"), 5000.0 - delivered);
+    assert!(delivered > 0 && delivered < 5000);
+    assert_eq!(figure("engine.events.received{stage=high_value}"), 5000);
+    assert_eq!(figure("engine.events.filtered{stage=high_value}"), 5000 - delivered);
     assert_eq!(figure("engine.events.delivered{stage=out}"), delivered);
-    assert_eq!(figure("engine.circuit_breaker.state{stage=out}"), 0.0);
-    assert_eq!(figure("engine.healthy{}"), 1.0);
+    assert_eq!(figure("engine.circuit_breaker.state{stage=out}"), 0);
+    assert_eq!(figure("engine.healthy{}"), 1);
     for series in figures.keys() {
         let name = series.split('{').next().unwrap();
         assert!(PAGE.contains(&format!("`{name}`")), "`{name}` is not on the page");
     }
     let by_type = figures.iter().filter(|(name, _)| name.starts_with("engine.events.generated{"));
-    assert_eq!(by_type.map(|(_, count)| count).sum::<f64>(), 5000.0);
+    assert_eq!(by_type.map(|(_, count)| count).sum::<u64>(), 5000);
 }
 
 #[test]
@@ -253,7 +254,7 @@ fn a_collector_that_is_away_slow_or_unwilling_changes_nothing_about_the_run() {
     for (address, reason) in
         [(away, "onnection refused"), (unwilling.address, "HTTP 500"), (slow.address, "")]
     {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let ended = run(&otlp(address, 1.0), &[]).exits(0).never_says("k3y-s3cret");
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         assert_eq!(ended.stdout, without.stdout, "{reason}");

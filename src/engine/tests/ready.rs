@@ -97,7 +97,9 @@ fn a_run_is_ready_when_all_its_sinks_are_open_and_until_it_drains() {
     session.control().stop();
     assert_eq!(until(address, "/ready", 503)["waiting_for"], json!(["the run drains"]));
     assert_eq!(get(address, "/live"), (200, json!({ "live": true })));
-    gates.iter().for_each(|gate| gate.add_permits(1));
+    for gate in &gates {
+        gate.add_permits(1);
+    }
     assert!(session.wait().is_success());
 }
 

@@ -8,7 +8,7 @@ fn quoted<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
 }
 
 fn is_script(file: &File) -> bool {
-    file.name.ends_with(".js")
+    file.content_type().starts_with("text/javascript")
 }
 
 async fn body(response: Response) -> String {
