@@ -195,9 +195,11 @@ impl Clock {
         loop {
             let pace = *paces.borrow_and_update();
             tokio::select! {
-                () = self.sleep(self.wait_for(&pace, time)) => return,
-                // The sender is this clock's own, so it is a change.
+                biased;
+                // The sender is this clock's own, so it is a change: what was waited for by the pace
+                // before it may not be due any more.
                 _ = paces.changed() => {}
+                () = self.sleep(self.wait_for(&pace, time)) => return,
             }
         }
     }
