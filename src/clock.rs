@@ -21,6 +21,10 @@ pub enum Speed {
     Max,
 }
 
+/// The highest factor: a hundred days of event time in a second. Where that is not enough, nothing
+/// should wait at all.
+pub const SPEED_MAX: f64 = 10_000_000.0;
+
 /// A pipeline's clock; copies agree, also when its speed is changed.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -44,6 +48,16 @@ struct Pace {
     event: Duration,
     /// When that was, in wall time since the clock began.
     wall: Duration,
+    /// For how much of that time event time was paused.
+    paused: Duration,
+}
+
+impl Pace {
+    /// For how much of so much wall time since the clock began it was paused.
+    fn paused_until(&self, elapsed: Duration) -> Duration {
+        let since = if self.is_paused { elapsed.saturating_sub(self.wall) } else { Duration::ZERO };
+        self.paused + since
+    }
 }
 
 /// Why a clock's speed cannot be changed.
@@ -53,7 +67,7 @@ pub enum SpeedError {
     AtFullSpeed,
     /// Event time is the wall's.
     FollowsTheWall,
-    /// It is no number above 0.
+    /// It is no number above 0, or beyond [`SPEED_MAX`].
     NoSpeed,
 }
 
@@ -62,7 +76,7 @@ impl fmt::Display for SpeedError {
         f.write_str(match self {
             Self::AtFullSpeed => "the run goes at full speed, where nothing waits for event time",
             Self::FollowsTheWall => "event time catches up with the wall's, and follows it",
-            Self::NoSpeed => "a speed is a number above 0",
+            Self::NoSpeed => "a speed is a number above 0, and at most 10 000 000",
         })
     }
 }
@@ -76,8 +90,9 @@ impl Clock {
             Speed::Max => (true, 1.0),
             Speed::Factor(speed) => (false, speed),
         };
-        let (event, wall) = (Duration::ZERO, Duration::ZERO);
-        let pace = watch::Sender::new(Pace { speed, is_paused: false, event, wall });
+        let zero = Duration::ZERO;
+        let pace = Pace { speed, is_paused: false, event: zero, wall: zero, paused: zero };
+        let pace = watch::Sender::new(pace);
         let (began, pace) = (Instant::now(), Arc::new(pace));
         Self { start, catch_up, is_at_full_speed, began, began_wall, pace }
     }
@@ -112,7 +127,7 @@ impl Clock {
         if self.catch_up {
             return Err(SpeedError::FollowsTheWall);
         }
-        if !(speed.is_finite() && speed > 0.0) {
+        if !(speed > 0.0 && speed <= SPEED_MAX) {
             return Err(SpeedError::NoSpeed);
         }
         self.change(|pace| pace.speed = speed);
@@ -146,6 +161,7 @@ impl Clock {
     fn change(&self, change: impl FnOnce(&mut Pace)) {
         self.pace.send_modify(|pace| {
             let elapsed = self.began.elapsed();
+            pace.paused = pace.paused_until(elapsed);
             (pace.event, pace.wall) = (self.event_time(pace, elapsed), elapsed);
             change(pace);
         });
@@ -184,6 +200,13 @@ impl Clock {
     /// Wall time since the clock began.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// Wall time since the clock began in which it was not paused: for how long somebody has waited for
+    /// what a pause holds back.
+    pub fn going(&self) -> Duration {
+        let elapsed = self.began.elapsed();
+        elapsed.saturating_sub(self.pace.borrow().paused_until(elapsed))
     }
 
     /// Waits until event time gets to `time`; at [`Speed::Max`] it is there already.
@@ -353,10 +376,12 @@ mod tests {
         clock.pause();
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!((clock.now(), clock.is_paused()), (noon() + minute, true));
+        assert_eq!(clock.going(), Duration::from_secs(1));
         assert!(futures::poll!(&mut waits).is_pending());
         clock.resume();
         waits.await;
         assert_eq!((clock.elapsed(), clock.now()), (Duration::from_secs(12), noon() + 2 * minute));
+        assert_eq!(clock.going(), Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]
@@ -377,7 +402,7 @@ mod tests {
     async fn a_speed_that_means_nothing_is_refused() {
         let noon = Some(noon());
         let clock = Clock::new(noon, Speed::Factor(1.0), false);
-        for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for speed in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
             assert_eq!(clock.set_speed(speed), Err(SpeedError::NoSpeed));
         }
         let refused = |clock: Clock| clock.set_speed(2.0).unwrap_err();

@@ -39,7 +39,7 @@ use calls::{asking, polling};
 use correlate::{Memory, correlate};
 use enrich::enrich;
 use fan_out::share;
-use merge::{Remainder, as_they_come, in_order, merge};
+use merge::{Patience, Remainder, as_they_come, in_order, merge};
 use select::{StageContext, keep};
 
 pub use tap::{Tap, Taps};
@@ -130,7 +130,9 @@ impl Graph {
             };
             wiring.give_out(place, output);
         }
-        let task = budget.into_task(IDLE_TIMEOUT, wiring.remainder()).map_err(stale_budget)?;
+        let task = budget
+            .into_task(wiring.patience(IDLE_TIMEOUT), wiring.remainder())
+            .map_err(stale_budget)?;
         wiring.graph.tasks.extend(task);
         Ok(wiring.graph)
     }
@@ -195,6 +197,10 @@ impl<'a> Wiring<'a> {
         let checkpoint = self.around.checkpoints.stage(&format!("{}{part}", planned.name), &spec);
         self.around.control.watch_over(checkpoint.ledger().clone());
         checkpoint
+    }
+
+    fn patience(&self, timeout: Duration) -> Patience {
+        Patience { timeout, clock: self.around.clock.clone() }
     }
 
     fn remainder(&self) -> Remainder {
@@ -263,16 +269,17 @@ impl<'a> Wiring<'a> {
             let entering = self.entering(planned);
             inputs.push(entering.inspect(move |batch| account.recover(batch.len())).boxed());
         }
+        let patience = self.patience(planned.idle_timeout);
         let input = match (inputs.len(), planned.order) {
             (0, _) => return Ok(futures::stream::empty().boxed()),
             (1, _) => inputs.remove(0),
             (_, Order::EventTime) => {
                 let checkpoint = self.checkpoint(planned, "/inputs");
                 let account = &self.graph.accounts[place];
-                merge(inputs, planned.idle_timeout, checkpoint, self.remainder(), account)
+                merge(inputs, patience, checkpoint, self.remainder(), account)
                     .map_err(|error| self.stale(planned, &error))?
             }
-            (_, Order::Arrival) => as_they_come(inputs, planned.idle_timeout),
+            (_, Order::Arrival) => as_they_come(inputs, patience),
         };
         let account = Arc::clone(&self.graph.accounts[place]);
         let input = input.inspect(move |batch| account.receive(batch)).boxed();

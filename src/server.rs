@@ -108,7 +108,7 @@ impl Server {
             graph: Graph::of(plan),
             token,
             recent: Arc::new(Recent::new(plan)),
-            failures: Arc::new(Failures::new(plan.document.clone())),
+            failures: Arc::new(Failures::new(plan.document.secret_texts())),
         }))
     }
 

@@ -2,14 +2,13 @@
 //! the same run ends with the same event, however the sources were scheduled.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::merge::{Merged, Merger, Remainder, merge_apart};
+use super::merge::{Merged, Merger, Patience, Remainder, merge_apart};
 use super::{BatchStream, CHANNEL_BATCHES};
 use crate::checkpoint::{Checkpoints, StageCheckpoint};
 use crate::control::Control;
@@ -74,7 +73,7 @@ impl Budget {
     /// run that goes on from this one; so is what is left of it, should this one be cut short.
     pub(super) fn into_task(
         self,
-        idle_timeout: Duration,
+        patience: Patience,
         until_next_run: Remainder,
     ) -> Result<Option<BoxFuture<'static, ()>>, StateError> {
         let (Some(events), Some(checkpoint)) = (self.events, self.checkpoint) else {
@@ -86,7 +85,7 @@ impl Budget {
             None => (events, None),
         };
         let merger = Merger::restored(self.inputs.len(), held.as_ref(), checkpoint.ledger())?;
-        let sources = merge_apart(self.inputs, idle_timeout, merger, until_next_run);
+        let sources = merge_apart(self.inputs, patience, merger, until_next_run);
         // A run that had all its events is followed by one that has as many again.
         let left = if left == 0 { events } else { left.min(events) };
         Ok(Some(share_out(left, sources, self.outputs, self.enough, checkpoint).boxed()))

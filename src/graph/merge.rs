@@ -19,40 +19,53 @@ use self::inputs::{Arrival, Inputs};
 pub(super) use self::merger::Merger;
 use super::BatchStream;
 use crate::checkpoint::{Checkpoints, StageCheckpoint};
+use crate::clock::Clock;
 use crate::control::{Control, Phase};
 use crate::event::{Batch, Timestamp};
 use crate::monitor::Account;
 use crate::state::StateError;
 
-/// Brings inputs into one order. An input that says nothing for `idle_timeout` stops holding the
-/// others back until it speaks again.
+/// How often it is looked whether a paused run goes on.
+const PAUSED_LOOK: Duration = Duration::from_millis(100);
+
+/// How long an input may say nothing until it stops holding the others back. Time in which the run is
+/// paused does not count, since nobody can speak then.
+#[derive(Clone)]
+pub(super) struct Patience {
+    pub(super) timeout: Duration,
+    pub(super) clock: Clock,
+}
+
+/// Brings inputs into one order. An input that says nothing for too long stops holding the others
+/// back until it speaks again.
 pub(super) fn merge(
     inputs: Vec<BatchStream>,
-    idle_timeout: Duration,
+    patience: Patience,
     checkpoint: StageCheckpoint,
     remainder: Remainder,
     account: &Arc<Account>,
 ) -> Result<BatchStream, StateError> {
     let merger = Merger::restored(inputs.len(), checkpoint.restored(), checkpoint.ledger())?;
     account.recover(merger.held());
-    let ordered = Merged::new(inputs, idle_timeout, false, merger, remainder);
+    let ordered = Merged::new(inputs, patience, false, merger, remainder);
     Ok(noting(ordered, checkpoint, Arc::clone(account)).map(|(_, batch)| batch).boxed())
 }
 
 /// No order: batches as they come, each with the lowest watermark of the inputs that are open, or
-/// with the greatest of all once none is. An input that says nothing for `idle_timeout`, while it
-/// is waited for, does not hold the watermark back until it speaks again.
-pub(super) fn as_they_come(inputs: Vec<BatchStream>, idle_timeout: Duration) -> BatchStream {
+/// with the greatest of all once none is. An input that says nothing for too long, while it is
+/// waited for, does not hold the watermark back until it speaks again.
+pub(super) fn as_they_come(inputs: Vec<BatchStream>, patience: Patience) -> BatchStream {
+    let Patience { timeout: idle_timeout, clock } = patience;
     let mut watermarks = vec![Timestamp::MIN; inputs.len()];
     let mut silences = vec![Duration::ZERO; inputs.len()];
     let (mut greatest, mut told) = (Timestamp::MIN, Timestamp::MIN);
     let mut inputs = Inputs::new(inputs);
     async_stream::stream! {
         loop {
-            let asked = Instant::now();
+            let asked = clock.going();
             let arrival = timeout(idle_timeout, poll_fn(|cx| inputs.poll(cx, |_| true))).await;
             for silence in &mut silences {
-                *silence += asked.elapsed();
+                *silence += clock.going().saturating_sub(asked);
             }
             match &arrival {
                 Ok(None) => break,
@@ -83,11 +96,11 @@ pub(super) fn as_they_come(inputs: Vec<BatchStream>, idle_timeout: Duration) -> 
 /// The same order, in runs of events of one input, each with the place of that input.
 pub(super) fn merge_apart(
     inputs: Vec<BatchStream>,
-    idle_timeout: Duration,
+    patience: Patience,
     merger: Merger,
     remainder: Remainder,
 ) -> Merged {
-    Merged::new(inputs, idle_timeout, true, merger, remainder)
+    Merged::new(inputs, patience, true, merger, remainder)
 }
 
 /// One stream in order of event time, where events of a batch may be ahead of its watermark or
@@ -174,10 +187,10 @@ pub(super) struct Merged {
     /// How long each input has said nothing while it was waited for: time in which nobody asked
     /// for a batch is no silence of theirs.
     silences: Vec<Duration>,
-    /// Since when inputs are waited for, if they are.
-    waits: Option<Instant>,
+    /// Since when inputs are waited for, if they are, on the clock's going time.
+    waits: Option<Duration>,
     idle: Pin<Box<Sleep>>,
-    idle_timeout: Duration,
+    patience: Patience,
 }
 
 impl Stream for Merged {
@@ -215,7 +228,7 @@ impl Stream for Merged {
 impl Merged {
     fn new(
         inputs: Vec<BatchStream>,
-        idle_timeout: Duration,
+        patience: Patience,
         apart: bool,
         merger: Merger,
         remainder: Remainder,
@@ -223,8 +236,8 @@ impl Merged {
         Self {
             silences: vec![Duration::ZERO; inputs.len()],
             waits: None,
-            idle: Box::pin(tokio::time::sleep(idle_timeout)),
-            idle_timeout,
+            idle: Box::pin(tokio::time::sleep(patience.timeout)),
+            patience,
             inputs: Inputs::new(inputs),
             merger,
             apart,
@@ -245,9 +258,10 @@ impl Merged {
     /// Enters how long the inputs were waited for just now.
     fn note_silence(&mut self) {
         let Some(since) = self.waits.take() else { return };
+        let waited = self.patience.clock.going().saturating_sub(since);
         for (place, silence) in self.silences.iter_mut().enumerate() {
             if self.inputs.asks(place, |place| self.merger.wants(place)) {
-                *silence += since.elapsed();
+                *silence += waited;
             }
         }
     }
@@ -255,20 +269,21 @@ impl Merged {
     /// Waits until something comes, or until an input that holds the others back has said nothing
     /// for the idle timeout. Each input has a time of its own: what others say does not lengthen it.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
         let asked = |place: &usize| {
             self.merger.holds_back(*place)
                 && self.inputs.asks(*place, |place| self.merger.wants(place))
         };
         let longest = (0..self.silences.len()).filter(asked).max_by_key(|it| self.silences[*it]);
-        self.waits = Some(now);
+        self.waits = Some(self.patience.clock.going());
         let Some(longest) = longest else { return Poll::Pending };
-        let left = self.idle_timeout.saturating_sub(self.silences[longest]);
+        let left = self.patience.timeout.saturating_sub(self.silences[longest]);
         if left.is_zero() {
             self.merger.ignore(longest);
             return Poll::Ready(());
         }
-        self.idle.as_mut().reset(now + left);
+        // While the run is paused that does not get less, and is looked at now and then.
+        let left = if self.patience.clock.is_paused() { left.max(PAUSED_LOOK) } else { left };
+        self.idle.as_mut().reset(Instant::now() + left);
         self.idle.as_mut().poll(cx)
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::clock::wall_now;
 use crate::event::Timestamp;
 use crate::monitor::{Fate, Incident, Observer};
-use crate::spec::Document;
+use crate::spec::SecretTexts;
 
 /// How many are kept.
 const FAILURES_MAX: usize = 200;
@@ -26,7 +26,7 @@ pub(super) struct Failures {
     kept: Mutex<VecDeque<Failure>>,
     /// How many more are taken in this second.
     budget: AtomicI64,
-    document: Document,
+    secrets: SecretTexts,
 }
 
 #[derive(Clone, JsonSchema, Serialize)]
@@ -48,9 +48,9 @@ pub(super) struct Shown {
 }
 
 impl Failures {
-    /// The document knows what is secret.
-    pub(super) fn new(document: Document) -> Self {
-        Self { kept: Mutex::default(), budget: AtomicI64::new(FAILURES_A_SECOND), document }
+    /// What is secret in the spec is not shown.
+    pub(super) fn new(secrets: SecretTexts) -> Self {
+        Self { kept: Mutex::default(), budget: AtomicI64::new(FAILURES_A_SECOND), secrets }
     }
 
     /// A new second begins.
@@ -60,17 +60,12 @@ impl Failures {
 
     pub(super) fn shown(&self) -> Shown {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut failures: Vec<Failure> = kept.iter().rev().cloned().collect();
-        drop(kept);
-        for failure in &mut failures {
-            failure.reason = self.masked(&failure.reason);
-        }
-        Shown { failures }
+        Shown { failures: kept.iter().rev().cloned().collect() }
     }
 
     /// A text without what is secret in the spec.
     pub(super) fn masked(&self, text: &str) -> String {
-        self.document.masked(text)
+        self.secrets.masked(text)
     }
 }
 
@@ -81,13 +76,15 @@ impl Observer for Failures {
         }
         self.budget.fetch_sub(1, Relaxed);
         let Incident { stage, kind, category, reason, event, fate } = *incident;
-        let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+        // Masked before it is cut, or a secret across the cut would show how it begins.
+        let mut reason = self.masked(reason);
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
         let failure = Failure {
             time: wall_now(),
             stage: stage.to_owned(),
             kind: kind.singular(),
             category: category.to_owned(),
-            reason: reason[..end].to_owned(),
+            reason,
             trace_id: event.map(|event| event.trace_id.to_string()),
             event_type: event.map(|event| event.event_type.as_str()),
             fate,
@@ -97,5 +94,53 @@ impl Observer for Failures {
             kept.pop_front();
         }
         kept.push_back(failure);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Kind;
+    use crate::plan::Plan;
+    use crate::registry::built_in;
+    use crate::spec::{Document, Environment};
+
+    fn failures() -> Failures {
+        let yaml = "monitoring: { token: s3cret-token }\n\
+                    sources: { mix: { type: retail_mix } }\n\
+                    sinks: { out: { type: blackhole, inputs: mix } }\n";
+        let path = std::path::Path::new(".");
+        let document = Document::parse("a.yaml", yaml, path, &Environment::default()).unwrap();
+        let (plan, _) = Plan::new(document, &built_in()).unwrap();
+        Failures::new(plan.document.secret_texts())
+    }
+
+    fn incident(reason: &str) -> Incident<'_> {
+        let (stage, kind, category) = ("out", Kind::Sink, "rejected");
+        Incident { stage, kind, category, reason, event: None, fate: Fate::Dropped }
+    }
+
+    #[test]
+    fn a_secret_is_masked_wherever_a_long_reason_is_cut() {
+        for before in REASON_BYTES_MAX - 20..REASON_BYTES_MAX {
+            let failures = failures();
+            failures.failed(&incident(&format!("{}s3cret-token", "x".repeat(before))));
+            let reason = &failures.shown().failures[0].reason;
+            assert!(!reason.contains('s') && reason.len() <= REASON_BYTES_MAX, "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_of_a_flood_some_of_each_second() {
+        let failures = failures();
+        for second in 0..3 {
+            for _ in 0..10 * FAILURES_A_SECOND {
+                failures.failed(&incident(&second.to_string()));
+            }
+            failures.begin_second();
+        }
+        let shown = failures.shown().failures;
+        assert_eq!(shown.len(), FAILURES_MAX);
+        assert!(shown.iter().all(|failure| failure.reason == "2"));
     }
 }

@@ -113,7 +113,6 @@ impl RunState {
             Phase::Draining => "draining",
             Phase::Keeping | Phase::Aborted => "keeping",
         };
-        let is_going = clock.is_paced() && matches!(phase, "running" | "paused");
         let elapsed = clock.elapsed();
         Self {
             phase,
@@ -121,7 +120,8 @@ impl RunState {
                 Speed::Max => ShownSpeed::Named("max"),
                 Speed::Factor(speed) => ShownSpeed::Factor(speed),
             },
-            event_time: if is_going { Some(clock.now()) } else { last_event_time },
+            // How far the events are: the clock may be ahead of what waits for room.
+            event_time: last_event_time,
             started: clock.wall() - elapsed,
             elapsed_seconds: elapsed.as_secs_f64(),
             can_control: run.token.is_some(),

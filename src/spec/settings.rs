@@ -7,7 +7,7 @@ use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 
 use super::SpecDuration;
-use crate::clock::Speed;
+use crate::clock::{SPEED_MAX, Speed};
 use crate::event::Timestamp;
 
 /// Event time: where it begins, how fast it goes, when it ends.
@@ -70,6 +70,7 @@ impl JsonSchema for SpeedSettings {
                 {
                     "type": "number",
                     "exclusiveMinimum": 0,
+                    "maximum": SPEED_MAX,
                     "description": "Simulated seconds per wall second.",
                 },
                 { "const": "max", "description": "As fast as the sinks take it." },

@@ -23,7 +23,7 @@ sinks:
     inputs: fifties
     with: { url: "${URL}" }
     delivery:
-      timeout: 300ms
+      timeout: "${TIMEOUT}"
       retry: { attempts: 3, initial_backoff_ms: 2, max_backoff_ms: 20 }
       circuit_breaker: { enabled: "${BREAKER}", failure_threshold: 5, recovery_timeout_ms: 30 }
       buffer: { type: "${BUFFER}", max_events: 300 }
@@ -58,11 +58,22 @@ struct Outcome {
 
 /// Runs the pipeline against the peer in one cell. `mend` is called while it runs.
 fn run(cell: Cell, peer: &Peer, mend: impl FnOnce(&Running)) -> Outcome {
+    // Longer than a peer takes on any machine, or what it took late would come twice.
+    run_with_timeout(cell, peer, "30s", mend)
+}
+
+fn run_with_timeout(
+    cell: Cell,
+    peer: &Peer,
+    timeout: &str,
+    mend: impl FnOnce(&Running),
+) -> Outcome {
     let test = Test::new(&["run", "faults.yaml", "--report", "report.json"])
         .file("faults.yaml", SPEC)
         .env("URL", &peer.url())
         .env("BREAKER", &cell.breaker.to_string())
-        .env("BUFFER", cell.buffer);
+        .env("BUFFER", cell.buffer)
+        .env("TIMEOUT", timeout);
     let (running, _stdout) = test.start();
     mend(&running);
     let ended = running.end(String::new()).exits(0);
@@ -146,7 +157,8 @@ fn until_requests(fault: &Fault, requests: usize) -> impl Fn(Cell) -> Outcome {
     move |cell| {
         let peer = Peer::start();
         peer.set(fault.clone());
-        run(cell, &peer, |_| {
+        let timeout = if matches!(fault, Fault::Stall) { "1s" } else { "30s" };
+        run_with_timeout(cell, &peer, timeout, |_| {
             peer.wait_until(|log| log.requests.len() >= requests);
             peer.set(Fault::None);
         })

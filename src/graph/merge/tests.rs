@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::merger::HELD_EVENTS_MAX;
 use super::*;
+use crate::clock::Speed;
 use crate::event::{Event, Ledger, RECEIPT_CREATED, Text, Value};
 
 fn at(millis: i64) -> Timestamp {
@@ -19,6 +20,10 @@ fn off() -> StageCheckpoint {
 
 fn account() -> Arc<Account> {
     Arc::new(Account::new("merge", crate::kind::Kind::Sink, "test"))
+}
+
+fn patience() -> Patience {
+    Patience { timeout: Duration::from_secs(10), clock: Clock::new(None, Speed::Max, false) }
 }
 
 /// An event that says which input it came from and as which of its events.
@@ -126,7 +131,7 @@ proptest! {
 async fn what_comes_by_arrival_carries_the_lowest_watermark() {
     let ahead = stream::iter([Batch::new(vec![event(0, 0, 50)], at(100), None)]);
     let behind = stream::iter([Batch::new(vec![event(1, 0, 10)], at(20), None)]);
-    let merged = as_they_come(vec![ahead.boxed(), behind.boxed()], Duration::from_secs(10));
+    let merged = as_they_come(vec![ahead.boxed(), behind.boxed()], patience());
     let told: Vec<_> = merged.map(|batch| batch.watermark()).collect().await;
     assert!(told.is_sorted(), "{told:?}");
     assert_eq!(told[..2], [Timestamp::MIN, at(20)]);
@@ -138,12 +143,28 @@ async fn a_silent_input_holds_the_others_back_only_for_the_idle_timeout() {
     let speaks = stream::iter(batches(0, &[vec![1], vec![2]])).chain(stream::pending()).boxed();
     let silent = stream::pending().boxed();
     let inputs = vec![speaks, silent];
-    let mut merged =
-        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let mut merged = merge(inputs, patience(), off(), Remainder(None), &account()).unwrap();
     let began = Instant::now();
     let first = merged.next().await.unwrap();
     assert_eq!(names(&[first]), ["0.1", "0.2"]);
     assert_eq!(began.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_paused_takes_nobody_for_silent() {
+    let speaks = stream::iter(batches(0, &[vec![1], vec![2]])).chain(stream::pending()).boxed();
+    let inputs = vec![speaks, stream::pending().boxed()];
+    let patience = patience();
+    let clock = patience.clock.clone();
+    let mut merged = merge(inputs, patience, off(), Remainder(None), &account()).unwrap();
+    let began = Instant::now();
+    clock.pause();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        clock.resume();
+    });
+    assert_eq!(names(&[merged.next().await.unwrap()]), ["0.1", "0.2"]);
+    assert_eq!(began.elapsed(), Duration::from_mins(10) + Duration::from_secs(10));
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,8 +176,7 @@ async fn a_silent_input_does_not_hold_back_those_that_go_on_speaking() {
         Some((batch, (every, time + 4)))
     });
     let inputs = vec![speaks.boxed(), stream::pending().boxed()];
-    let mut merged =
-        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let mut merged = merge(inputs, patience(), off(), Remainder(None), &account()).unwrap();
     let began = Instant::now();
     assert_eq!(names(&[merged.next().await.unwrap()]), ["0.0", "0.4", "0.8"]);
     assert_eq!(began.elapsed(), Duration::from_secs(10), "and not from its last word on");
@@ -171,8 +191,7 @@ async fn each_input_is_silent_for_itself() {
     let inputs =
         [one, other].map(|input| tokio_stream::wrappers::ReceiverStream::new(input).boxed());
     let inputs = Vec::from(inputs);
-    let mut merged =
-        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let mut merged = merge(inputs, patience(), off(), Remainder(None), &account()).unwrap();
     let batch = |input, time| Batch::new(vec![event(input, 0, time)], at(time), None);
     first.send(batch(0, 50)).await.unwrap();
     assert!(futures::poll!(merged.next()).is_pending());
@@ -196,8 +215,7 @@ async fn an_input_that_is_ahead_is_held_in_bounded_memory() {
     });
     let behind = stream::pending().boxed();
     let inputs = vec![ahead.boxed(), behind];
-    let mut merged =
-        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let mut merged = merge(inputs, patience(), off(), Remainder(None), &account()).unwrap();
     assert!(futures::poll!(merged.next()).is_pending());
     assert_eq!(pulled.load(std::sync::atomic::Ordering::Relaxed), HELD_EVENTS_MAX);
 }
@@ -208,8 +226,7 @@ async fn a_barrier_passes_when_all_inputs_have_come_to_it_and_none_is_read_beyon
     let ahead = [batch(0, 10), Batch::barrier(1, at(10)), batch(0, 20)];
     let behind = [batch(1, 5), batch(1, 12), Batch::barrier(1, at(12))];
     let inputs = vec![stream::iter(ahead).boxed(), stream::iter(behind).boxed()];
-    let merged =
-        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let merged = merge(inputs, patience(), off(), Remainder(None), &account()).unwrap();
     let merged: Vec<Batch> = merged.collect().await;
     let barrier = merged.iter().position(|batch| batch.checkpoint() == Some(1)).unwrap();
     assert_eq!(names(&merged[..barrier]), ["1.0", "0.0"], "what is settled goes first");
@@ -239,8 +256,7 @@ async fn time_in_which_nobody_asked_is_no_silence() {
     let speaks = stream::iter(batches(0, &[vec![1], vec![20]])).chain(stream::pending());
     let late = tokio_stream::wrappers::ReceiverStream::new(late);
     let inputs = vec![speaks.boxed(), late.boxed()];
-    let mut merged =
-        merge(inputs, Duration::from_secs(10), off(), Remainder(None), &account()).unwrap();
+    let mut merged = merge(inputs, patience(), off(), Remainder(None), &account()).unwrap();
     assert!(futures::poll!(merged.next()).is_pending());
     tokio::time::advance(Duration::from_secs(9)).await;
     sender.send(Batch::progress(at(5))).await.unwrap();
@@ -255,7 +271,7 @@ async fn time_in_which_nobody_asked_is_no_silence() {
 async fn by_arrival_a_silent_input_does_not_hold_the_watermark_back_for_ever() {
     let speaks = stream::iter([Batch::new(vec![event(0, 0, 5)], at(9), None)]);
     let inputs = vec![speaks.chain(stream::pending()).boxed(), stream::pending().boxed()];
-    let mut merged = as_they_come(inputs, Duration::from_secs(10));
+    let mut merged = as_they_come(inputs, patience());
     let began = Instant::now();
     assert_eq!(merged.next().await.unwrap().watermark(), Timestamp::MIN);
     assert_eq!(merged.next().await.unwrap().watermark(), at(9));
