@@ -6,6 +6,7 @@
 //! second, which feels whatever else the machine does, and in processor time an event, which hardly
 //! does. The clients are a process of their own, so their processor time is not counted.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -112,15 +113,15 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn run(looks: Looks) -> Cost {
-    let engine = Engine::from_yaml(&PIPELINE.replace("EVENTS", &EVENTS.to_string())).unwrap();
-    let end = Arc::new(End::default());
-    let mut engine = engine.with_observer(end.clone());
+    let mut spec = PIPELINE.replace("EVENTS", &EVENTS.to_string());
     let mut clients = None;
     if looks != Looks::WithoutHttp {
         let address = free_address();
         clients = (looks != Looks::Nobody).then(|| Clients::start(&address, looks));
-        engine = engine.with_http(&address);
+        let _ = write!(spec, "monitoring: {{ http: '{address}' }}");
     }
+    let end = Arc::new(End::default());
+    let engine = Engine::from_yaml(&spec).unwrap().with_observer(end.clone());
     let (wall, cpu) = (Stopwatch::start(), ProcessorTime::Process.now());
     end.begin(wall, cpu);
     let session = engine.start().unwrap();
@@ -220,7 +221,7 @@ fn page(address: &str) {
     for path in ["/stream", "/events"] {
         let mut stream = ask(address, path);
         thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
         });
     }
