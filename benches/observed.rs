@@ -173,7 +173,8 @@ impl Marks {
             events_per_second: events as f64 / wall.as_secs_f64(),
             nanos_per_event: cpu.as_nanos() as f64 / events as f64,
         };
-        let rest = cost(EVENTS - EVENTS / 3, end.0 - third.0, end.1 - third.1);
+        let rest =
+            cost(EVENTS - EVENTS / 3, end.0.saturating_sub(third.0), end.1.saturating_sub(third.1));
         [cost(EVENTS / 3, third.0, third.1), rest]
     }
 }
