@@ -28,9 +28,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 pub(super) use self::signals::heed;
-pub(super) use self::summary::number;
-#[cfg(feature = "event_hubs")]
-pub(super) use self::summary::span;
+pub(super) use self::summary::{number, span};
 
 use self::export::Export;
 use self::progress::Progress;

@@ -73,7 +73,9 @@ pub(super) fn top(arguments: &TopArguments) -> CommandResult {
     // Whoever mistypes an address should not have to look for it on a screen.
     let news = runtime.block_on(feed::look(&remote)).map_err(|error| remote.problem(error))?;
     let mut view = View::new(remote.address());
-    news.into_iter().for_each(|news| view.hear(news));
+    for news in news {
+        view.hear(news);
+    }
     if arguments.once || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return terminal::data(&plain::table(&view));
     }

@@ -21,6 +21,11 @@ const CONNECTIONS_MAX: usize = 256;
 /// How many of them may be streams, so that the rest can be asked.
 const STREAMS_MAX: usize = 200;
 
+/// How much the system holds for a connection that does not read, about, in bytes. What it takes by
+/// itself is megabytes, of which all are written before a slow reader is noticed.
+#[cfg(unix)]
+const SEND_BUFFER_BYTES: usize = 128 << 10;
+
 static STREAMS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(STREAMS_MAX)));
 
 /// A place among the streams, for as long as it is kept.
@@ -61,6 +66,11 @@ impl Listener for Connections {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.expect("nobody closes the semaphore");
         let (stream, address) = Listener::accept(&mut self.listener).await;
+        #[cfg(unix)]
+        {
+            // It is served with more, where the system does not have it.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
+        }
         (Connection { stream, _place: place }, address)
     }
 

@@ -45,17 +45,13 @@ struct Cutter {
 impl Cutter {
     /// Whole lines, once there are some.
     fn push(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
-        match memchr::memrchr(b'\n', chunk) {
-            Some(end) => {
-                let mut lines = std::mem::replace(&mut self.rest, chunk[end + 1..].to_vec());
-                lines.extend_from_slice(&chunk[..=end]);
-                Some(lines)
-            }
-            None => {
-                self.rest.extend_from_slice(chunk);
-                None
-            }
-        }
+        let Some(end) = memchr::memrchr(b'\n', chunk) else {
+            self.rest.extend_from_slice(chunk);
+            return None;
+        };
+        let mut lines = std::mem::replace(&mut self.rest, chunk[end + 1..].to_vec());
+        lines.extend_from_slice(&chunk[..=end]);
+        Some(lines)
     }
 }
 

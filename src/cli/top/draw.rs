@@ -82,7 +82,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View, theme: &Theme) {
 }
 
 fn spaced(parts: Vec<Span<'_>>) -> Text<'_> {
-    Text::from_iter(parts.into_iter().flat_map(|part| [part, Span::raw("  ")]))
+    parts.into_iter().flat_map(|part| [part, Span::raw("  ")]).collect()
 }
 
 /// Whether the run is well, or why not, or why nobody knows.

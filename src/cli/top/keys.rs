@@ -43,13 +43,12 @@ pub(super) fn press(view: &mut View, key: KeyEvent) -> Deed {
         (Over::Nothing, _) => {}
     }
     match key.code {
-        KeyCode::Char('q') => Deed::Quit,
         KeyCode::Esc if view.selected.is_some() => {
             view.selected = None;
             view.events.clear();
             Deed::Nothing
         }
-        KeyCode::Esc => Deed::Quit,
+        KeyCode::Char('q') | KeyCode::Esc => Deed::Quit,
         KeyCode::Char('?' | 'h') | KeyCode::F(1) => {
             view.over = Over::Help;
             Deed::Nothing

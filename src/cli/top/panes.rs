@@ -7,7 +7,7 @@ use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState};
 
 use super::figures::{bar, bytes, clean, count, rate, time_of_day};
-use super::shapes::{Event, Failure, Node, Stage};
+use super::shapes::{Envelope, Failure, Node, StageNow};
 use super::theme::Theme;
 use super::view::View;
 
@@ -51,10 +51,10 @@ pub(super) fn stages(frame: &mut Frame<'_>, area: Rect, view: &View, theme: &The
         Row::new(shown.map(|(cell, column)| Cell::new(Text::from(cell).alignment(column.3))))
     };
     let rows = view.graph.stages.iter().map(|node| {
-        let unknown = Stage { healthy: true, ..Stage::default() };
+        let unknown = StageNow { healthy: true, ..StageNow::default() };
         let stage = live(node).unwrap_or(&unknown);
         let failed = if stage.failed > 0 { theme.bad } else { theme.plain };
-        let (state, style) = state(stage, theme);
+        let (text, style) = state(stage, theme);
         let share = stage.backlog as f64 / longest as f64;
         cells([
             Span::styled(clean(&node.stage), if stage.healthy { theme.strong } else { theme.bad }),
@@ -63,7 +63,7 @@ pub(super) fn stages(frame: &mut Frame<'_>, area: Rect, view: &View, theme: &The
             Span::raw(count(stage.backlog)),
             Span::styled(bar(share, BAR), theme.chart),
             Span::styled(count(stage.failed), failed),
-            Span::styled(state, style),
+            Span::styled(text, style),
         ])
     });
     let head =
@@ -74,7 +74,7 @@ pub(super) fn stages(frame: &mut Frame<'_>, area: Rect, view: &View, theme: &The
 }
 
 /// How a stage is, and its delivery: `connected, 42 % full`, `circuit open, 100 % full`.
-fn state(stage: &Stage, theme: &Theme) -> (String, Style) {
+fn state(stage: &StageNow, theme: &Theme) -> (String, Style) {
     let (text, style) = delivery(stage, theme);
     match (&stage.reason, text.is_empty()) {
         (Some(reason), true) => (clean(reason), theme.bad),
@@ -83,7 +83,7 @@ fn state(stage: &Stage, theme: &Theme) -> (String, Style) {
     }
 }
 
-pub(super) fn delivery(stage: &Stage, theme: &Theme) -> (String, Style) {
+pub(super) fn delivery(stage: &StageNow, theme: &Theme) -> (String, Style) {
     let (word, style) = match (stage.circuit_breaker.as_deref(), stage.connection.as_deref()) {
         (Some("open"), _) => ("circuit open", theme.bad),
         (Some("half_open"), _) => ("circuit half open", theme.warning),
@@ -153,7 +153,7 @@ pub(super) fn events(frame: &mut Frame<'_>, area: Rect, view: &View, theme: &The
     list(frame, area, &title, lines, theme);
 }
 
-fn event<'a>(event: &Event, theme: &Theme) -> Text<'a> {
+fn event<'a>(event: &Envelope, theme: &Theme) -> Text<'a> {
     let place = event.partition_key.as_deref().unwrap_or("-");
     let fields = event.payload.iter().map(|(name, value)| match value {
         serde_json::Value::String(text) => format!("{}={}", clean(name), clean(text)),

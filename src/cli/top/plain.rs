@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::figures::{clean, count, rate, seconds};
 use super::panes::delivery;
-use super::shapes::{Speed, Stage};
+use super::shapes::{Speed, StageNow};
 use super::theme::Theme;
 use super::view::View;
 use crate::cli::list::plain_table;
@@ -17,13 +17,13 @@ pub(super) fn table(view: &View) -> String {
     let mut table = plain_table(heads.map(str::to_owned));
     let stages = || view.live.iter().flat_map(|live| &live.stages);
     for node in &view.graph.stages {
-        let unknown = Stage { healthy: true, ..Stage::default() };
+        let unknown = StageNow { healthy: true, ..StageNow::default() };
         let stage = stages().find(|stage| stage.stage == node.stage).unwrap_or(&unknown);
-        let (state, _) = delivery(stage, &Theme::new(false));
+        let (text, _) = delivery(stage, &Theme::new(false));
         // What is wrong with a delivery is said already.
-        let is_new = state.is_empty() || state.starts_with("connected");
+        let is_new = text.is_empty() || text.starts_with("connected");
         let reason = stage.reason.as_deref().filter(|_| is_new).map(clean);
-        let state = [Some(state).filter(|state| !state.is_empty()), reason];
+        let texts = [Some(text).filter(|text| !text.is_empty()), reason];
         table.add_row([
             clean(&node.stage),
             clean(&node.kind),
@@ -31,7 +31,7 @@ pub(super) fn table(view: &View) -> String {
             rate(stage.rate),
             count(stage.backlog),
             count(stage.failed),
-            state.into_iter().flatten().collect::<Vec<_>>().join("; "),
+            texts.into_iter().flatten().collect::<Vec<_>>().join("; "),
         ]);
     }
     let _ = write!(text, "\n{}\n\n{}\n", table.trim_fmt(), foot(view));

@@ -48,7 +48,7 @@ pub(super) struct Sample {
 pub(super) struct Live {
     pub(super) state: State,
     pub(super) sample: Sample,
-    pub(super) stages: Vec<Stage>,
+    pub(super) stages: Vec<StageNow>,
     pub(super) totals: Totals,
     pub(super) health: bool,
     /// What is not well.
@@ -83,7 +83,7 @@ impl Default for Speed {
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(super) struct Stage {
+pub(super) struct StageNow {
     pub(super) stage: String,
     pub(super) rate: f64,
     pub(super) backlog: u64,
@@ -132,13 +132,13 @@ pub(super) struct Recent {
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Seen {
-    pub(super) event: Event,
+    pub(super) event: Envelope,
 }
 
 /// The envelope of an event.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(super) struct Event {
+pub(super) struct Envelope {
     pub(super) event_type: String,
     pub(super) ingest_timestamp: String,
     pub(super) trace_id: String,

@@ -89,7 +89,7 @@ impl View {
                 let is_same = |last: &&Sample| {
                     live.sample.t - last.t < SAMPLES_APART_MIN && live.sample.t >= last.t
                 };
-                if self.history.back().filter(is_same).is_some() {
+                if self.history.back().as_ref().is_some_and(is_same) {
                     self.history.pop_back();
                 }
                 self.history.push_back(live.sample.clone());
