@@ -5,7 +5,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::event::{Event, Text, Timestamp};
-use crate::monitor::{Attempt, Observer};
+use crate::monitor::{Attempt, Observer, waiting};
 use crate::spec::AuditSettings;
 
 use file::AuditFile;
@@ -96,8 +96,10 @@ impl Observer for AuditLog {
     fn attempted(&self, attempt: &Attempt<'_>) {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let (Some(lines), Some(line)) = (lines, self.line(attempt)) {
-            // It has a reader until the run has ended.
-            let _ = lines.send(line);
+            if let Err(TrySendError::Full(line)) = lines.try_send(line) {
+                // It has a reader until the run has ended.
+                let _ = waiting(|| lines.send(line));
+            }
         }
     }
 

@@ -115,7 +115,16 @@ impl Delivery {
         // A sink that takes its time to open holds up what is sent, and not what is kept.
         let sent = async {
             attempts.open().await;
-            tokio::join!(dealt, join_all(lanes));
+            let reached = async {
+                attempts.reach().await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                // What is connected when it is open is so before the first attempt.
+                biased;
+                () = reached => {}
+                _ = async { tokio::join!(dealt, join_all(lanes)) } => {}
+            }
         };
         tokio::join!(buffer.drive(), sent);
         attempts.close().await;

@@ -21,6 +21,6 @@ pub use history::{History, NOW, SAMPLE_INTERVAL, Sample, StageSample, Window};
 pub use hook::{Hook, HookFigures, HookKind, HookTally};
 pub use latency::{LATENCY_BOUNDS, Latency, LatencyFigures, LatencyTally};
 pub use metrics::{METRICS_MAX, MetricError, MetricKind, MetricTally, MetricValue, StageMetrics};
-pub use observer::{Attempt, Fate, Incident, Observer, Observers, PartitionOf};
+pub use observer::{Attempt, Fate, Incident, Observer, Observers, PartitionOf, waiting};
 pub use spans::{SPANS, StageSpan};
 pub use statistics::{Rates, StageStatistics, Statistics};

@@ -39,7 +39,9 @@ pub struct Monitor {
     limits: Limits,
     /// Where it is served.
     address: Option<SocketAddr>,
-    /// Whether all of it is over.
+    /// Whether all stages are over.
+    drained: Arc<AtomicBool>,
+    /// Whether all of it is.
     ended: Arc<watch::Sender<bool>>,
 }
 
@@ -84,13 +86,22 @@ impl Monitor {
         self.sample_of(&self.tallies())
     }
 
-    /// Sinks that have not been opened yet.
-    pub fn unopened(&self) -> Vec<String> {
-        let is_opened = |account: &&Arc<Account>| {
-            account.delivery.tally().is_none_or(|delivery| delivery.has_opened)
+    /// Sinks that have never had their receiver, as in `hub: connecting` or `hub: connection refused`.
+    pub fn unconnected(&self) -> Vec<String> {
+        let is_connected = |account: &&Arc<Account>| {
+            account.delivery.tally().is_none_or(|delivery| delivery.has_connected)
         };
-        let unopened = self.accounts.iter().filter(|account| !is_opened(account));
-        unopened.map(|account| account.stage.clone()).collect()
+        let unconnected = self.accounts.iter().filter(|account| !is_connected(account));
+        let named = unconnected.map(|account| {
+            let why = account.delivery.missed();
+            format!("{}: {}", account.stage, why.as_deref().unwrap_or("connecting"))
+        });
+        named.collect()
+    }
+
+    /// Whether all stages have ended, though not all of the run may have.
+    pub fn has_drained(&self) -> bool {
+        self.drained.load(Relaxed)
     }
 
     /// Where the live page, statistics, health and metrics are served, if they are.
@@ -191,6 +202,7 @@ impl Run {
                 hooks: around.observers.hooks.clone(),
                 limits: Limits::default(),
                 address: None,
+                drained: Arc::default(),
                 ended: Arc::new(watch::Sender::new(false)),
             },
             control: around.control.clone(),
@@ -280,6 +292,7 @@ impl Run {
                 self.control.fail(error);
             }
         }
+        self.monitor.drained.store(true, Relaxed);
         // They may wait for what is on its way, as for a file.
         let observers = self.observers.clone();
         let told = move || observers.iter().for_each(Observer::ended);

@@ -218,7 +218,7 @@ async fn failures(State(run): Run) -> Json<failures::Shown> {
     Json(run.failures.shown())
 }
 
-/// 200 when every sink has been opened, until the run drains.
+/// 200 when every sink has had its receiver, until the run drains.
 async fn ready(State(run): Run) -> Response {
     let waiting_for = run.waiting_for();
     let ready = waiting_for.is_empty();
@@ -226,11 +226,11 @@ async fn ready(State(run): Run) -> Response {
     (status, Json(Ready { ready, waiting_for })).into_response()
 }
 
-/// Whether every sink is connected.
+/// Whether every sink has connected.
 #[derive(JsonSchema, Serialize)]
 struct Ready {
     ready: bool,
-    /// The sinks that are not, and why.
+    /// The sinks that have not, and why.
     waiting_for: Vec<String>,
 }
 
@@ -334,10 +334,15 @@ impl Served {
 
     /// What the run is not ready for.
     fn waiting_for(&self) -> Vec<String> {
-        if self.control.phase() > Phase::Running {
+        if self.drains() {
             return vec!["the run drains".to_owned()];
         }
-        let unopened = self.monitor.unopened().into_iter();
-        unopened.map(|sink| format!("{sink}: connecting")).collect()
+        let unconnected = self.monitor.unconnected().into_iter();
+        unconnected.map(|sink| self.failures.masked(&sink)).collect()
+    }
+
+    /// Whether the run goes to its end: it was told to, or its stages have none left to give.
+    fn drains(&self) -> bool {
+        self.control.phase() > Phase::Running || self.monitor.has_drained()
     }
 }

@@ -293,6 +293,14 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
+    /// Whether the receiver is there, for a sink that can be open without it: connects and looks, and
+    /// hands nothing over. Called after [`Sink::open`] and beside writes, again and again until it
+    /// finds the receiver or a write got through; may be dropped half way. A sink that connects in
+    /// `open`, or to nothing, leaves it out.
+    async fn reach(&self) -> Result<(), StageError> {
+        Ok(())
+    }
+
     /// Writes a batch and says what became of it. A batch that is reported as delivered is with
     /// the receiver. A sink that makes several requests of a batch returns [`Outcome::Partly`]
     /// after each, so that the time of an attempt bounds one request, and none that was answered

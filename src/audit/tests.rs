@@ -138,3 +138,29 @@ fn a_file_has_one_writer() {
     first.end();
     assert!(AuditFile::open(&settings).is_ok());
 }
+
+#[test]
+fn who_waits_for_the_disk_does_not_keep_the_other_stages_of_its_thread_waiting() {
+    let (lines, waiting) = sync_channel(0);
+    let (_, done) = sync_channel(1);
+    let log = AuditLog {
+        pipeline: "shop".into(),
+        clock: Clock::new(None, Speed::Max, false),
+        mask: Box::new(str::to_owned),
+        lines: Mutex::new(Some(lines)),
+        done: Mutex::new(done),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let (tell, told) = sync_channel(0);
+    runtime.spawn(async move {
+        tell.send(()).unwrap();
+        log.attempted(&attempt(&batch(&["a"]), PartitionOf(&|_| None)));
+    });
+    told.recv().unwrap();
+    // The line is written by a task that comes after it on the only thread.
+    let (tell, written) = sync_channel(1);
+    runtime.spawn(async move { tell.send(waiting.recv().is_ok()).unwrap() });
+    let is_written = written.recv_timeout(Duration::from_secs(20));
+    runtime.shutdown_background();
+    assert_eq!(is_written, Ok(true));
+}

@@ -17,10 +17,15 @@ use crate::control::{Control, Phase};
 use crate::dead_letter::Failures;
 use crate::event::{Batch, Event, Timestamp};
 use crate::failure::Failure;
-use crate::monitor::{Account, Attempt, Connection, Fate, PartitionOf, StageSpan};
+use crate::monitor::{Account, Attempt, Fate, PartitionOf, StageSpan};
 use crate::security::{Refusals, SECURITY};
 use crate::spec::{DeliverySettings, OnExhausted};
 use crate::stage::{Outcome, Refusal, Retry, Sink};
+
+/// How long to wait after the first look for the receiver; after each other one twice as long.
+const REACH_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// How long at most.
+const REACH_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What the lanes of a sink share: they make attempts, and enter their outcomes.
 pub(super) struct Attempts {
@@ -155,9 +160,9 @@ impl Attempts {
         tokio::select! {
             biased;
             opened = self.at_work(self.sink.open()) => match opened {
-                Ok(()) => self.account.delivery.open(),
+                Ok(()) => {}
                 Err(error) => {
-                    self.account.delivery.set_connection(Connection::Failed);
+                    self.account.delivery.miss(&error.0);
                     self.break_off(&error.0);
                     self.stop_sending();
                 }
@@ -166,6 +171,37 @@ impl Attempts {
                 tracing::warn!(sink = self.account.stage, "it did not open in the time of the run");
                 self.is_stuck.store(true, Relaxed);
             }
+        }
+    }
+
+    /// Looks for the receiver, beside what is sent, until it is found or something got through: that
+    /// a sink is open does not say that anybody takes what it sends.
+    pub(super) async fn reach(&self) {
+        let (sink, delivery) = (&self.account.stage, &self.account.delivery);
+        let mut pause = REACH_PAUSE_MIN;
+        let mut was_missed = false;
+        while !self.is_stuck.load(Relaxed) && !self.is_closed.load(Relaxed) {
+            let reached = self.at_work(self.sink.reach()).await;
+            if delivery.has_connected() {
+                return;
+            }
+            let Err(why) = reached else {
+                delivery.connect();
+                if was_missed {
+                    tracing::info!(sink, "connected");
+                }
+                return;
+            };
+            delivery.miss(&why.0);
+            if !was_missed {
+                tracing::warn!(sink, "not connected yet: {}", why.0);
+            }
+            was_missed = true;
+            tokio::time::sleep(pause).await;
+            if delivery.has_connected() {
+                return;
+            }
+            pause = (pause * 2).min(REACH_PAUSE_MAX);
         }
     }
 
@@ -225,7 +261,7 @@ impl Attempts {
             }
         };
         if is_answer(&outcome, left.batch.len()) {
-            self.account.delivery.set_connection(Connection::Connected);
+            self.account.delivery.connect();
             self.breaker.succeeded(permit);
         } else {
             self.breaker.failed(permit);
@@ -310,7 +346,7 @@ impl Attempts {
         let mut transient = refusals.iter().flatten().filter(|refusal| is_transient(refusal));
         if let Some(refusal) = transient.next() {
             self.warn_of(&refusal.failure);
-            self.account.delivery.fail_attempt(refusal.failure.category);
+            self.account.delivery.fail_attempt(&refusal.failure);
             if !is_exhausted {
                 self.account.incident(&refusal.failure, left.batch.events().first(), Fate::Retried);
             }

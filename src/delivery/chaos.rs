@@ -137,6 +137,10 @@ impl Sink for Chaos {
         self.sink.open().await
     }
 
+    async fn reach(&self) -> Result<(), StageError> {
+        self.sink.reach().await
+    }
+
     async fn write(&self, batch: &Batch) -> Outcome {
         let (longer, fault) = self.next();
         if !longer.is_zero() {

@@ -5,6 +5,7 @@ mod failing;
 mod order;
 mod outage;
 mod outcomes;
+mod reach;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-
-use crate::monitor::HookKind;
+use crate::monitor::{HookKind, waiting};
 
 /// How many batches may wait for a hook, or how many failures.
 const WAITING_MAX: [usize; 3] = [64, 64, 1024];
@@ -44,14 +42,14 @@ impl<T> Queue<T> {
         Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
     }
 
-    /// Puts something in, which is made where there is room. Says whether there was; with `waits`
-    /// there is, sooner or later, unless the queue is closed meanwhile.
+    /// Puts something in, which is made where there is room. Says whether it is in; with `waits`
+    /// it is, sooner or later, unless the queue is closed meanwhile.
     pub(super) fn push(&self, hook: HookKind, waits: bool, make: impl FnOnce() -> T) -> bool {
         let mut state = self.state();
         if waits && !state.has_room(hook) && !state.is_closed {
             drop(state);
             let is_full = |state: &mut State<T>| !state.has_room(hook) && !state.is_closed;
-            let waited = blocking(|| self.emptied.wait_while(self.state(), is_full));
+            let waited = waiting(|| self.emptied.wait_while(self.state(), is_full));
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
         if state.is_closed || !state.has_room(hook) {
@@ -60,7 +58,14 @@ impl<T> Queue<T> {
         state.counts[hook as usize] += 1;
         drop(state);
         let item = make();
-        self.state().waiting.push_back((hook, item));
+        let mut state = self.state();
+        if state.is_closed {
+            // Whoever takes out may have seen that nothing is left.
+            state.counts[hook as usize] -= 1;
+            return false;
+        }
+        state.waiting.push_back((hook, item));
+        drop(state);
         self.filled.notify_one();
         true
     }
@@ -122,14 +127,6 @@ impl<T> State<T> {
     }
 }
 
-/// Waits, while other tasks of this thread go on elsewhere if they can.
-fn blocking<R>(wait: impl FnOnce() -> R) -> R {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
-        _ => wait(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +151,20 @@ mod tests {
         let rest: Vec<usize> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(rest, (1..64).chain([1000, 1001, 64]).collect::<Vec<_>>());
         assert!(!queue.push(Error, true, || 1002), "nothing comes after the end");
+    }
+
+    #[test]
+    fn what_is_made_while_the_queue_closes_is_refused_and_not_lost() {
+        let ends: [fn(&Queue<u8>); 2] = [Queue::close, |queue| drop(queue.give_up())];
+        for end in ends {
+            let queue = Queue::new();
+            let is_in = queue.push(Error, true, || {
+                end(&queue);
+                assert_eq!(queue.pop(), None, "the reader ends here");
+                7
+            });
+            assert!(!is_in && queue.pop().is_none());
+        }
     }
 
     #[test]

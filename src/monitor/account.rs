@@ -95,6 +95,8 @@ pub struct Tally {
     pub buffered: u64,
     /// A sink's delivery.
     pub delivery: Option<DeliveryTally>,
+    /// Why a sink does not have its receiver, if it does not.
+    pub missed: Option<String>,
     /// How long delivered events took.
     pub latency: LatencyTally,
     /// Batches that were delivered.
@@ -330,6 +332,7 @@ impl Account {
             errors: details.errors.clone(),
             buffered: delivery.map_or(0, |delivery| delivery.buffered),
             delivery,
+            missed: self.delivery.missed(),
             latency: self.latency.tally(),
             batches: self.batches.load(Relaxed),
             findings: self.findings.get().map(|board| board.lock().clone()),

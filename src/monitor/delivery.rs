@@ -1,9 +1,12 @@
 //! What the delivery in front of a sink says of itself: its attempts, its buffer, its breaker.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::failure::Failure;
 
 /// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
@@ -22,12 +25,12 @@ pub enum BreakerState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
-    /// It is being opened.
+    /// It is being opened, or looks for its receiver.
     #[default]
     Connecting,
-    /// It was opened, and the last attempt, if there was one, got through.
+    /// It found its receiver, and the last attempt, if there was one, got through.
     Connected,
-    /// It cannot be opened, or the last attempt did not get through.
+    /// It cannot be opened, has not found its receiver, or the last attempt did not get through.
     Failed,
 }
 
@@ -35,8 +38,10 @@ pub enum Connection {
 #[derive(Debug, Default)]
 pub struct DeliveryFigures {
     is_there: AtomicBool,
-    has_opened: AtomicBool,
+    has_connected: AtomicBool,
     connection: AtomicU8,
+    /// Why it did not get through, the last time that it did not.
+    missed: Mutex<Option<String>>,
     attempts_failed: AtomicU64,
     connection_failures: AtomicU64,
     retried_events: AtomicU64,
@@ -55,9 +60,9 @@ pub struct DeliveryFigures {
 pub struct DeliveryTally {
     /// Whether the sink has its receiver.
     pub connection: Connection,
-    /// Whether the sink was opened, whatever became of the connection since.
+    /// Whether the sink has ever had its receiver, whatever became of the connection since.
     #[serde(skip)]
-    pub has_opened: bool,
+    pub has_connected: bool,
     /// Attempts of which nothing was delivered, and that are made again.
     pub attempts_failed: u64,
     /// Those of them that did not get through to the receiver.
@@ -100,23 +105,37 @@ impl DeliveryFigures {
         self.is_there.store(true, Relaxed);
     }
 
-    /// Enters that the sink is open.
-    pub fn open(&self) {
-        self.has_opened.store(true, Relaxed);
-        self.set_connection(Connection::Connected);
+    /// Enters that the receiver is there.
+    pub fn connect(&self) {
+        self.has_connected.store(true, Relaxed);
+        self.connection.store(Connection::Connected as u8, Relaxed);
     }
 
-    /// Enters whether the receiver is there.
-    pub fn set_connection(&self, connection: Connection) {
-        self.connection.store(connection as u8, Relaxed);
+    /// Enters that it is not, and why.
+    pub fn miss(&self, why: &str) {
+        *self.missed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        self.connection.store(Connection::Failed as u8, Relaxed);
+    }
+
+    /// Whether the receiver was ever there.
+    pub fn has_connected(&self) -> bool {
+        self.has_connected.load(Relaxed)
+    }
+
+    /// Why the receiver is not there, if it is not.
+    pub fn missed(&self) -> Option<String> {
+        if self.connection.load(Relaxed) != Connection::Failed as u8 {
+            return None;
+        }
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Enters an attempt that failed and is made again.
-    pub fn fail_attempt(&self, category: &str) {
+    pub fn fail_attempt(&self, failure: &Failure) {
         self.attempts_failed.fetch_add(1, Relaxed);
-        if category == "connection" {
+        if failure.category == "connection" {
             self.connection_failures.fetch_add(1, Relaxed);
-            self.set_connection(Connection::Failed);
+            self.miss(&failure.reason);
         }
     }
 
@@ -167,7 +186,7 @@ impl DeliveryFigures {
                 1 => Connection::Connected,
                 _ => Connection::Failed,
             },
-            has_opened: self.has_opened.load(Relaxed),
+            has_connected: self.has_connected(),
             attempts_failed: self.attempts_failed.load(Relaxed),
             connection_failures: self.connection_failures.load(Relaxed),
             retried_events: self.retried_events.load(Relaxed),

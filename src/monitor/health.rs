@@ -40,7 +40,7 @@ pub struct ComponentHealth {
     pub healthy: bool,
     /// Why it is not.
     pub reason: Option<String>,
-    /// Failed events in all events that the stage saw in the last minute, 0 to 1.
+    /// Failed events in all events of the stage whose fate became known in the last minute, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<f64>,
     /// Why the stage could not go on.
@@ -147,7 +147,10 @@ fn reason(tally: &Tally, error_rate: f64) -> Option<String> {
     }
     match tally.delivery.map(|delivery| delivery.connection) {
         Some(Connection::Connecting) => return Some("it is connecting".to_owned()),
-        Some(Connection::Failed) => return Some("it cannot reach its receiver".to_owned()),
+        Some(Connection::Failed) => {
+            let why = tally.missed.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            return Some(format!("it cannot reach its receiver{why}"));
+        }
         Some(Connection::Connected) | None => {}
     }
     (error_rate >= ERROR_RATE_MAX)
@@ -192,6 +195,9 @@ mod tests {
         assert_eq!(reason(&open, 0.0).unwrap(), "its circuit breaker is open");
         let away = tally(|delivery| delivery.connection = Connection::Failed);
         assert_eq!(reason(&away, 0.0).unwrap(), "it cannot reach its receiver");
+        let refused = Tally { missed: Some("connection refused".to_owned()), ..away };
+        let why = "it cannot reach its receiver: connection refused";
+        assert_eq!(reason(&refused, 0.0).unwrap(), why);
         let wrong = reason(&tally(|_| {}), 0.123).unwrap();
         assert_eq!(wrong, "12.3 % of its events failed over the last minute");
         let ended = Tally { error: Some("the disk is full".to_owned()), ..tally(|_| {}) };

@@ -75,6 +75,8 @@ pub struct StageSample {
     pub rate: f64,
     /// Events that failed.
     pub failed: u64,
+    /// Events whose fate is known: they went on, failed, were dropped on purpose or kept in a state.
+    decided: u64,
     latency: LatencyTally,
 }
 
@@ -138,15 +140,21 @@ impl History {
         sample
     }
 
-    /// What happened from so long before `now` on; from the beginning on where it is not that long
-    /// ago.
+    /// What happened from so long before `now` on, or from the last sample before that; from the
+    /// beginning on where it is not that long ago.
     pub fn window(&self, length: Duration, now: Sample) -> Window {
         let samples = self.samples();
         let since = now.elapsed.saturating_sub(length);
-        let place = samples.partition_point(|sample| sample.elapsed < since);
-        let is_whole = since.is_zero();
-        let before = samples.get(place).filter(|_| !is_whole).cloned();
-        Window { before: before.unwrap_or_default(), now }
+        // After a gap the window is longer than asked for, and its rates are those of all of it: a
+        // shorter one could be of a moment.
+        let place = samples.partition_point(|sample| sample.elapsed <= since);
+        let before = match place.checked_sub(1) {
+            _ if since.is_zero() => None,
+            Some(place) => samples.get(place),
+            // What was before the oldest one is forgotten.
+            None => samples.front().filter(|_| samples.len() == SAMPLES_MAX),
+        };
+        Window { before: before.cloned().unwrap_or_default(), now }
     }
 
     /// All samples, the oldest first.
@@ -185,12 +193,14 @@ impl Sample {
                     *sample.types.entry(*key).or_default() += count;
                 }
             }
+            let failed = tally.dead_letters() + tally.losses();
             sample.stages.push(StageSample {
                 came: if tally.is_source { tally.derived } else { tally.received },
                 went: tally.sent + tally.delivered,
                 backlog: tally.backlog(),
                 rate: 0.0,
-                failed: tally.dead_letters() + tally.losses(),
+                failed,
+                decided: tally.sent + tally.delivered + tally.filtered + tally.absorbed + failed,
                 latency: tally.latency,
             });
         }
@@ -210,12 +220,13 @@ impl Window {
         self.per_second(now.went.saturating_sub(before.went))
     }
 
-    /// Failed events in all events that a stage saw, 0 to 1.
+    /// Failed events in all events of a stage whose fate became known, 0 to 1. What came in is no
+    /// measure: behind an outage what fails now came long ago, and what comes now waits.
     pub fn error_rate(&self, place: usize) -> f64 {
         let (before, now) = self.stage(place);
-        let (came, failed) = (now.came - before.came, now.failed - before.failed);
-        // What fails now may have come before the window did.
-        (failed as f64 / (came as f64).max(1.0)).min(1.0)
+        let failed = now.failed.saturating_sub(before.failed);
+        let decided = now.decided.saturating_sub(before.decided);
+        (failed as f64 / (decided as f64).max(1.0)).min(1.0)
     }
 
     /// How long what was delivered took.
@@ -248,8 +259,8 @@ mod tests {
     use super::*;
 
     fn tally(events: u64, failed: u64) -> Tally {
-        let mut tally =
-            Tally { derived: events, sent: events, is_source: true, ..Tally::default() };
+        let sent = events - failed;
+        let mut tally = Tally { derived: events, sent, is_source: true, ..Tally::default() };
         if failed > 0 {
             tally.dropped.insert("rejected", failed);
         }
@@ -282,7 +293,7 @@ mod tests {
     fn a_rate_is_that_of_its_window() {
         let (history, now) = run(40);
         assert!((now.rate - 10.0).abs() < 1e-6, "{}", now.rate);
-        assert!((now.stages[0].rate - 10.0).abs() < 1e-6);
+        assert!((now.stages[0].rate - 9.0).abs() < 1e-6, "one of ten fails");
         let rate = |seconds| history.window(Duration::from_secs(seconds), now.clone()).rate();
         assert!((rate(35) - (500.0 + 300.0) / 35.0).abs() < 1e-6);
         assert!((rate(3600) - 1300.0 / 40.0).abs() < 1e-6, "it is no older than the run");
@@ -295,6 +306,62 @@ mod tests {
         assert!((window.error_rate(0) - 0.1).abs() < 1e-9);
         assert!((window.cpu() - 0.5).abs() < 1e-9);
         assert!(window.error_rate(7).abs() < f64::EPSILON, "there is no such stage");
+    }
+
+    #[test]
+    fn the_share_of_failures_is_one_of_what_was_decided_and_not_of_what_came() {
+        let window = |before: Tally, now: Tally| {
+            let sample = |tally, second| {
+                let at = Duration::from_secs(second);
+                Sample::of(&[tally], Timestamp::MIN, at, Duration::ZERO)
+            };
+            Window { before: sample(before, 10), now: sample(now, 20) }
+        };
+        let rejected = |received, events, delivered| Tally {
+            dropped: BTreeMap::from([("rejected", events)]),
+            received,
+            delivered,
+            ..Tally::default()
+        };
+        let rate = |before, now| window(before, now).error_rate(0);
+        // A receiver takes nothing of what had piled up, while much more comes.
+        let all_fails = rate(rejected(500, 0, 7), rejected(9000, 20, 7));
+        assert!((all_fails - 1.0).abs() < 1e-9, "{all_fails}");
+        // Nothing comes any more, and of what is left half is taken.
+        let half = rate(rejected(500, 0, 0), rejected(500, 10, 10));
+        assert!((half - 0.5).abs() < 1e-9, "{half}");
+        let others = Tally { sent: 5, filtered: 10, absorbed: 3, ..rejected(20, 2, 0) };
+        assert!((rate(Tally::default(), others.clone()) - 0.1).abs() < 1e-9);
+        assert!(rate(others.clone(), others.clone()).abs() < f64::EPSILON, "nothing was decided");
+        assert!(rate(others, Tally::default()).abs() < f64::EPSILON, "it never falls below none");
+    }
+
+    #[test]
+    fn a_window_that_begins_in_a_gap_begins_before_the_gap() {
+        let history = History::default();
+        let sample = |second: u64, events| {
+            let at = Duration::from_secs(second);
+            history.record(&[tally(events, 0)], Timestamp::MIN, at, Duration::ZERO);
+        };
+        // The machine slept from the fifth second to the hundredth.
+        (0..=5).for_each(|second| sample(second, 100 * second));
+        sample(100, 10_000);
+        let at = Duration::from_secs(101);
+        let now = history.sample(&[tally(10_100, 0)], Timestamp::MIN, at, Duration::ZERO);
+        assert!((now.rate - 9600.0 / 96.0).abs() < 1e-6, "{}", now.rate);
+    }
+
+    #[test]
+    fn a_window_that_begins_before_the_first_sample_begins_with_the_run_or_the_oldest_one() {
+        let history = History::default();
+        let (at, late) = (Duration::from_secs(2), Duration::from_secs(8));
+        history.record(&[tally(500, 0)], Timestamp::MIN, Duration::from_secs(5), at);
+        let now = history.sample(&[tally(800, 0)], Timestamp::MIN, late, at);
+        let rate = history.window(Duration::from_secs(6), now).rate();
+        assert!((rate - 100.0).abs() < 1e-6, "{rate}");
+        let (history, now) = run(1000);
+        let rate = history.window(Duration::from_secs(950), now).rate();
+        assert!((rate - 10.0).abs() < 1e-6, "{rate}: what was before is forgotten");
     }
 
     #[test]

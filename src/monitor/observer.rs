@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::hook::{Hook, HookFigures, Hooked};
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
 use crate::kind::Kind;
 
-/// Sees what happens in a run. It is called in the stages' own tasks, so it neither waits nor takes
-/// long, and does not panic.
+/// Sees what happens in a run. It is called in the stages' own tasks, so it takes not long, does not
+/// panic, and waits, if it has to, [with the others going on](waiting).
 pub trait Observer: Send + Sync {
     /// A source has given out a batch.
     fn generated(&self, source: &str, batch: &Batch) {
@@ -61,6 +62,14 @@ impl Observers {
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Observer> {
         self.all.iter().map(AsRef::as_ref)
+    }
+}
+
+/// Waits in the task of a stage, while the other tasks of this thread go on elsewhere if they can.
+pub fn waiting<R>(wait: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
     }
 }
 

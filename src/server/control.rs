@@ -10,7 +10,6 @@ use serde::Deserialize;
 use super::views::RunState;
 use super::{Run, Served, refusal};
 use crate::clock::SpeedError;
-use crate::control::Phase;
 
 /// `{"speed": 60}`
 #[derive(Deserialize)]
@@ -64,7 +63,7 @@ fn change(
     what: &str,
     change: impl FnOnce(&Served) -> Result<(), SpeedError>,
 ) -> Response {
-    if run.control.phase() > Phase::Running {
+    if run.drains() {
         return refusal(
             StatusCode::CONFLICT,
             "the run has stopped, and drains",

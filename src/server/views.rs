@@ -108,6 +108,7 @@ impl RunState {
         let is_over = *run.ended.borrow() || run.monitor.has_ended();
         let phase = match run.control.phase() {
             _ if is_over => "ended",
+            Phase::Running if run.drains() => "draining",
             Phase::Running if clock.is_paused() => "paused",
             Phase::Running => "running",
             Phase::Draining => "draining",

@@ -3,6 +3,7 @@
 mod failover;
 
 use std::num::NonZeroU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -134,7 +135,11 @@ impl Settings for EventHubsSink {
             Failover::new(cx.stage, client(access), settings.after.0, settings.retry_primary.0)
         });
         let hubs = Hubs::new(client(primary), failover);
-        Ok(Stage::Sink(Box::new(EventHubsWriter { stage: cx.stage.to_owned(), hubs })))
+        Ok(Stage::Sink(Box::new(EventHubsWriter {
+            stage: cx.stage.to_owned(),
+            hubs,
+            found: Mutex::default(),
+        })))
     }
 }
 
@@ -179,6 +184,14 @@ fn default_retry_primary() -> SpecDuration {
 struct EventHubsWriter {
     stage: String,
     hubs: Hubs,
+    /// Whether opening found a hub, until that was told.
+    found: Mutex<Option<Result<(), StageError>>>,
+}
+
+impl EventHubsWriter {
+    fn found(&self) -> MutexGuard<'_, Option<Result<(), StageError>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -188,6 +201,8 @@ impl Sink for EventHubsWriter {
     async fn open(&self) -> Result<(), StageError> {
         let sink = &self.stage;
         let opened = join_all(self.hubs.all().map(EventHubsClient::connect)).await;
+        let is_reached = opened.iter().any(Result::is_ok);
+        let mut found = Ok(());
         for (client, opened) in self.hubs.all().zip(opened) {
             match opened {
                 Ok(partitions) => {
@@ -202,12 +217,30 @@ impl Sink for EventHubsWriter {
                     }
                     return Err(StageError(refusal.failure.reason));
                 }
-                Err(refusal) => {
+                Err(refusal) if is_reached => {
                     tracing::warn!(sink, "not connected yet: {}", refusal.failure.reason);
                 }
+                Err(refusal) => found = Err(StageError(refusal.failure.reason)),
             }
         }
+        *self.found() = Some(found);
         Ok(())
+    }
+
+    /// What opening came to, and then another try; one hub of two is enough.
+    async fn reach(&self) -> Result<(), StageError> {
+        let found = self.found().take();
+        if let Some(found) = found {
+            return found;
+        }
+        let mut why = StageError(String::new());
+        for client in self.hubs.all() {
+            match client.connect().await {
+                Ok(_) => return Ok(()),
+                Err(refusal) => why = StageError(refusal.failure.reason),
+            }
+        }
+        Err(why)
     }
 
     async fn write(&self, batch: &Batch) -> Outcome {

@@ -357,6 +357,37 @@ fn a_sink_whose_breaker_is_open_makes_it_unwell_and_is_named_until_it_is_back() 
 }
 
 #[test]
+fn a_run_is_not_ready_before_the_receiver_is_there_though_nothing_is_sent_to_it() {
+    let peer = Peer::start();
+    peer.set(Fault::Refuse);
+    let sink = format!(
+        "{{ type: http, inputs: [large], when: 'event.event_type == \"none\"', \
+         with: {{ url: '{}' }} }}",
+        peer.url()
+    );
+    let spec = SHOP.replace("{ type: blackhole, inputs: [large] }", &sink);
+    let shop = Served::start(Test::new(&["run", "-", "--http", "127.0.0.1:0"]).stdin(&spec));
+    let is_away =
+        |live: &Value| live["reasons"][0].as_str().is_some_and(|why| why.contains("cannot reach"));
+    shop.wait_until(is_away);
+    let (status, answer) = shop.json("/ready");
+    let why = answer["waiting_for"][0].as_str().unwrap();
+    assert_eq!(status, 503);
+    assert!(why.starts_with("out: `http://127.0.0.1:") && why.contains("refused"), "{why}");
+    let (status, health) = shop.json("/health");
+    let out = &health["components"]["out"];
+    assert_eq!((status, &out["connection"]), (503, &"failed".into()));
+    let reason = out["reason"].as_str().unwrap();
+    assert!(reason.starts_with("it cannot reach its receiver: `http://127.0.0.1:"), "{reason}");
+
+    peer.set(Fault::None);
+    shop.wait_until(|live| live["health"] == true);
+    assert_eq!(shop.get("/ready"), json!({ "ready": true, "waiting_for": [] }));
+    shop.stop().exits(0).says("not connected yet").says("the accounts add up");
+    assert!(peer.requests().is_empty(), "to look is not to send");
+}
+
+#[test]
 fn an_address_that_cannot_be_listened_at_is_a_problem_with_its_place() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

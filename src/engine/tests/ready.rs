@@ -1,4 +1,4 @@
-//! When a run is ready: its sinks are open, and it does not drain.
+//! When a run is ready: its sinks are connected, and it does not drain.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -101,6 +101,32 @@ fn a_run_is_ready_when_all_its_sinks_are_open_and_until_it_drains() {
         gate.add_permits(1);
     }
     assert!(session.wait().is_success());
+}
+
+/// Takes as long to end as the test says.
+struct Slow(Mutex<mpsc::Receiver<()>>);
+
+impl Observer for Slow {
+    fn ended(&self) {
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    }
+}
+
+#[test]
+fn a_run_that_came_to_its_end_by_itself_drains_until_its_observers_have_ended() {
+    let (end, slow) = mpsc::channel();
+    let gates = [(); 2].map(|()| Arc::new(Semaphore::new(2)));
+    let engine = engine(&gates).with_duration(Duration::from_millis(50));
+    let session = engine.with_observer(Arc::new(Slow(Mutex::new(slow)))).start().unwrap();
+    let address = session.address().unwrap();
+    // Both are closed.
+    while gates.iter().any(|gate| gate.available_permits() > 0) {
+        std::thread::yield_now();
+    }
+    assert_eq!(until(address, "/ready", 503)["waiting_for"], json!(["the run drains"]));
+    assert_eq!(get(address, "/state").1["phase"], "draining");
+    drop(end);
+    assert_eq!(session.wait().ending, Ending::Finished);
 }
 
 #[test]

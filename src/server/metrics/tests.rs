@@ -119,7 +119,7 @@ fn a_sink_tells_of_its_breaker_its_connection_its_buffer_and_its_latency() {
     breaker(BreakerState::Open, 2);
     breaker(BreakerState::Closed, 0);
     sink_line("engine_sink_connected{stage=\"hub\"} 0");
-    sink.delivery.open();
+    sink.delivery.connect();
     sink_line("engine_sink_connected{stage=\"hub\"} 1");
     sink_line("engine_circuit_breaker_trips_total{stage=\"hub\"} 1");
     sink_line("engine_buffer_events{stage=\"hub\"} 12");

@@ -99,6 +99,14 @@ impl Sink for HttpWriter {
         Ok(())
     }
 
+    /// The client connects with the first request.
+    async fn reach(&self) -> Result<(), StageError> {
+        match self.receiver.probe().await {
+            Probe::Missing(why) => Err(StageError(why)),
+            Probe::Found(_) | Probe::Nothing => Ok(()),
+        }
+    }
+
     /// One request, and after 413 smaller ones until the first events fit.
     async fn write(&self, batch: &Batch) -> Outcome {
         let Some(client) = self.client.get() else {
