@@ -53,7 +53,8 @@ Examples:
 
 The first SIGINT or SIGTERM stops the sources and drains, the second has what is left kept in disk
 buffers and dead letters, the third stops at once.
-Exits with 0 when the run is done, 1 when it failed or its address is in use, 2 when the spec is wrong.")]
+Exits with 0 when the run is done, 1 when it failed or its address is in use, 2 when the spec is
+wrong.")]
 pub(super) struct RunArguments {
     /// The pipeline, or `-` for stdin
     file: PathBuf,
