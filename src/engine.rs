@@ -8,7 +8,7 @@ mod watchers;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::plugin::Search;
 use crate::problem::{Problem, Problems};
 use crate::registry::available;
 use crate::runtime::{Limits, Monitor, Report, Run, Threads};
-use crate::server::Token;
+use crate::server::{Listener, Token};
 use crate::spec::{DeadLetterSettings, Document, Environment, SpecDuration, StateSettings};
 
 use watchers::Watchers;
@@ -48,6 +48,8 @@ pub struct Engine {
     taps: Taps,
     observers: Observers,
     token: Option<Token>,
+    /// Where it will be served, if that address was taken before the run is wired.
+    listener: Mutex<Option<Listener>>,
 }
 
 impl Engine {
@@ -81,6 +83,7 @@ impl Engine {
             taps: Taps::new(),
             observers: Observers::default(),
             token: None,
+            listener: Mutex::default(),
         })
     }
 
@@ -162,6 +165,14 @@ impl Engine {
     /// What does not keep it from running, but is hardly meant.
     pub fn warnings(&self) -> &Problems {
         &self.warnings
+    }
+
+    /// Takes the address at which the next run is served, if the spec names one; else
+    /// [`Self::prepare`] does. What is wrong here is not the spec: it may be free a moment later.
+    pub fn listen(&self) -> Result<(), Problems> {
+        let listener = Listener::bind(&self.plan)?;
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = listener;
+        Ok(())
     }
 
     /// Wires the pipeline; event time begins now. Belongs in a tokio runtime.

@@ -39,8 +39,6 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a span waits for others to go with.
 const SPAN_INTERVAL: Duration = Duration::from_secs(1);
-/// Figures are exported no more often than that, whatever the spec says.
-const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// How many spans wait at most; further ones are dropped, and counted.
 const SPANS_WAITING_MAX: usize = 8192;
 
@@ -167,8 +165,7 @@ impl Otlp {
             .build()?;
         let course = Course::new("metrics", client);
         let exporter = metrics::Arriving { exporter, course };
-        let interval = settings.interval.0.max(INTERVAL_MIN);
-        let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
+        let reader = PeriodicReader::builder(exporter).with_interval(settings.interval.0).build();
         Ok(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build())
     }
 }

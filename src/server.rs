@@ -13,6 +13,7 @@ mod control;
 mod endpoints;
 mod events;
 mod failures;
+mod listener;
 mod metrics;
 mod page;
 mod recent;
@@ -39,7 +40,6 @@ use crate::control::{Control, Phase};
 use crate::graph::Taps;
 use crate::monitor::{Observers, SAMPLE_INTERVAL, Sample, Statistics};
 use crate::plan::Plan;
-use crate::problem::{Problem, Problems};
 use crate::runtime::Monitor;
 use crate::security::Refusals;
 use crate::spec::Secret;
@@ -51,6 +51,7 @@ use recent::Recent;
 use views::{Graph, Live, RunState};
 
 pub use access::Token;
+pub use listener::Listener;
 
 /// How long connections have to take in the last word of a run.
 const LINGER: Duration = Duration::from_millis(500);
@@ -87,29 +88,18 @@ struct Served {
 type Run = State<Arc<Served>>;
 
 impl Server {
-    /// Listens where the spec says, if it does.
-    pub fn listen(plan: &Plan, token: Option<Token>) -> Result<Option<Self>, Problems> {
+    /// What will be served at an address that was taken.
+    pub fn new(listener: Listener, plan: &Plan, token: Option<Token>) -> Self {
         let settings = &plan.spec.monitoring;
-        let Some(address) = &settings.http else { return Ok(None) };
-        let problem = |error: std::io::Error| {
-            let place = plan.document.place("/monitoring/http");
-            let problem =
-                Problem::error(format!("cannot listen at `{address}`: {error}")).at(place);
-            problem.help(
-                "name another address and port such as `127.0.0.1:8080`; port 0 is a free one",
-            )
-        };
-        let listener = TcpListener::bind(address).map_err(problem)?;
-        listener.set_nonblocking(true).map_err(problem)?;
         let token = token.or_else(|| settings.token.as_ref().map(Secret::reveal).map(Token::new));
-        Ok(Some(Self {
-            address: listener.local_addr().map_err(problem)?,
-            listener,
+        Self {
+            address: listener.address,
+            listener: listener.listener,
             graph: Graph::of(plan),
             token,
             recent: Arc::new(Recent::new(plan)),
             failures: Arc::new(Failures::new(plan.document.secret_texts())),
-        }))
+        }
     }
 
     /// Where it listens.

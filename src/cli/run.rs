@@ -51,7 +51,8 @@ Examples:
 
 The first SIGINT or SIGTERM stops the sources and drains, the second has what is left kept in disk
 buffers and dead letters, the third stops at once.
-Exits with 0 when the run is done, 1 when it failed, 2 when the spec is wrong.")]
+Exits with 0 when the run is done, 1 when it failed or its address is in use, 2 when the spec is
+wrong.")]
 pub(super) struct RunArguments {
     /// The pipeline, or `-` for stdin
     file: PathBuf,
@@ -138,6 +139,7 @@ fn controlled(engine: Engine) -> Engine {
 
 /// Runs to the end, with signals heeded.
 fn run_once(engine: &Engine, output: &OutputArguments) -> Result<Report, CommandError> {
+    engine.listen().map_err(CommandError::Failed)?;
     let threads = Threads::new().map_err(cannot_start)?;
     threads.block_on(async {
         let control = Control::new();

@@ -1,7 +1,7 @@
 //! Who looks at a run: taps and observers that were given, the scripts of hooks, the audit log, and
 //! the server.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::Engine;
 use crate::audit::AuditLog;
@@ -10,7 +10,7 @@ use crate::graph::Taps;
 use crate::hooks::{self, ScriptHooks};
 use crate::monitor::Observers;
 use crate::problem::{Problem, Problems};
-use crate::server::Server;
+use crate::server::{Listener, Server};
 
 /// All of them, for one run.
 pub(super) struct Watchers {
@@ -27,7 +27,9 @@ impl Engine {
         if let Some(scripts) = self.script_hooks(&observers)? {
             observers.push(Arc::new(scripts));
         }
-        let server = Server::listen(&self.plan, self.token.clone())?;
+        let taken = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listener = taken.map_or_else(|| Listener::bind(&self.plan), |taken| Ok(Some(taken)))?;
+        let server = listener.map(|listener| Server::new(listener, &self.plan, self.token.clone()));
         if let Some(server) = &server {
             server.watch(&mut taps, &mut observers);
         }

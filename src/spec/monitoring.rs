@@ -11,14 +11,14 @@ use super::{AuditSettings, OtlpSettings, Secret, SpecDuration};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MonitoringSettings {
-    /// How often the log says how the run does, where stderr is no terminal.
+    /// How often the log says how the run does, where stderr is no terminal; at least `100ms`.
     pub interval: SpecDuration,
     /// The address and port at which the live page, statistics, health and metrics are served; port
     /// 0 takes a free one, and the log says which. Nothing is served without it.
     #[schemars(extend("examples" = ["127.0.0.1:8080"]))]
     pub http: Option<String>,
     /// What who changes something over HTTP has to know: pause, resume, stop, speed. Without it
-    /// nothing can be changed.
+    /// nothing can be changed. It has at least 8 characters, all of them ASCII.
     #[schemars(extend("examples" = ["${ENGINE_TOKEN}"]))]
     pub token: Option<Secret>,
     /// How much memory, in bytes, may be resident until `resources` is unwell.
@@ -31,6 +31,11 @@ pub struct MonitoringSettings {
     pub audit: Option<AuditSettings>,
     /// Sends traces and metrics to an OpenTelemetry collector.
     pub otlp: Option<OtlpSettings>,
+}
+
+impl MonitoringSettings {
+    /// The least `interval`.
+    pub const INTERVAL_MIN: Duration = Duration::from_millis(100);
 }
 
 impl Default for MonitoringSettings {

@@ -22,7 +22,7 @@ pub struct OtlpSettings {
     /// Whether figures are sent: those of `/metrics`.
     #[serde(default = "yes")]
     pub metrics: bool,
-    /// How often figures are sent.
+    /// How often figures are sent; at least `1s`.
     #[serde(default = "default_interval")]
     pub interval: SpecDuration,
     /// Which share of all traces is sent, 0 to 1. A trace is a batch's way through the stages, or
@@ -33,6 +33,11 @@ pub struct OtlpSettings {
     /// Further header fields, such as a key; their values are kept secret.
     #[serde(default)]
     pub headers: IndexMap<String, Secret>,
+}
+
+impl OtlpSettings {
+    /// The least `interval`.
+    pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
 }
 
 fn yes() -> bool {

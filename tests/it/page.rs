@@ -63,9 +63,14 @@ struct Stand {
 impl Stand {
     /// None if there is no browser.
     fn start() -> Option<Self> {
+        Self::with(&["--http", "127.0.0.1:0"])
+    }
+
+    /// The same with other arguments.
+    fn with(arguments: &[&str]) -> Option<Self> {
         let browser = Browser::start()?;
         let hub = Peer::start();
-        let (running, stdout) = Test::new(&["run", "shop.yaml", "--http", "127.0.0.1:0"])
+        let (running, stdout) = Test::new(&[&["run", "shop.yaml"], arguments].concat())
             .file("shop.yaml", SPEC)
             .env("HUB", &hub.url())
             .start();
@@ -238,6 +243,22 @@ fn a_run_is_paused_and_stopped_from_the_page_and_its_last_figures_stay() {
     assert!(report.contains(&generated), "{generated}, but: {report}");
     assert_eq!(browser.text("document.getElementById('banner').dataset.kind"), "ended");
     assert!(browser.complaints().is_empty());
+}
+
+#[test]
+fn a_page_goes_on_with_the_next_version_of_the_pipeline() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let Some(stand) = Stand::with(&["--watch", "--http", &free.to_string()]) else { return };
+    let browser = &stand.browser;
+    stand.open("");
+    stand.running.write("shop.yaml", &SPEC.replace("aside:", "besides:"));
+    browser.until("document.getElementById('banner').dataset.kind === 'ended'");
+    browser.until("document.querySelector('[data-stage=besides]') !== null");
+    browser.until("document.getElementById('banner').hidden");
+    let moving = MOVING[0];
+    let before = browser.text(moving);
+    browser.until_other(&format!("{moving} !== arguments[0]"), &before);
+    stand.is_clean();
 }
 
 #[test]

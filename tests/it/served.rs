@@ -282,16 +282,17 @@ fn only_who_knows_the_token_may_pause_resume_speed_up_and_stop() {
 #[test]
 fn a_run_at_full_speed_can_be_paused_and_has_no_speed() {
     let spec = SHOP.replace("speed: 60", "speed: max");
-    let test = Test::new(&["run", "-", "--http", "127.0.0.1:0", "--set", "monitoring.token=t"]);
+    let test =
+        Test::new(&["run", "-", "--http", "127.0.0.1:0", "--set", "monitoring.token=open sesame"]);
     let shop = Served::start(test.stdin(&spec));
-    let (status, answer) = shop.post("/speed", "t", r#"{"speed": 2}"#);
+    let (status, answer) = shop.post("/speed", "open sesame", r#"{"speed": 2}"#);
     assert_eq!(status, 409);
     assert!(answer["error"].as_str().unwrap().contains("full speed"), "{answer}");
-    assert_eq!(shop.post("/pause", "t", "").1["speed"], "max");
+    assert_eq!(shop.post("/pause", "open sesame", "").1["speed"], "max");
     let still = shop.wait_until(|live| {
         live["totals"]["events_generated"] == live["totals"]["events_sent_successfully"]
     });
-    shop.post("/resume", "t", "");
+    shop.post("/resume", "open sesame", "");
     let made = &still["totals"]["events_generated"];
     shop.wait_until(|live| live["totals"]["events_generated"].as_u64() > made.as_u64());
     shop.stop().exits(0).says("the accounts add up");
@@ -388,17 +389,18 @@ fn a_run_is_not_ready_before_the_receiver_is_there_though_nothing_is_sent_to_it(
 }
 
 #[test]
-fn an_address_that_cannot_be_listened_at_is_a_problem_with_its_place() {
+fn an_address_in_use_is_told_with_its_place_and_is_no_fault_of_the_spec() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let spec = SHOP.replace("sources:", &format!("monitoring: {{ http: '{address}' }}\nsources:"));
-    let ended = Test::new(&["run", "-"]).stdin(&spec).run().exits(2);
+    let ended = Test::new(&["run", "-"]).stdin(&spec).run().exits(1);
     ended
         .says(&format!("cannot listen at `{address}`"))
         .says("<stdin>:5:21")
         .says("port 0 is a free one");
     let arguments = ["run", "-", "--http", &address];
-    Test::new(&arguments).stdin(SHOP).run().exits(2).says("--http").says("cannot listen at");
+    Test::new(&arguments).stdin(SHOP).run().exits(1).says("--http").says("cannot listen at");
+    // An address that is none would not become one by trying again.
     Test::new(&["run", "-", "--http", "nowhere"]).stdin(SHOP).run().exits(2).says("`nowhere`");
 }
 

@@ -5,9 +5,9 @@ use std::process::{Command, Output};
 use crate::harness::Test;
 use crate::served::Served;
 
-/// A run that is served, which may be changed by who knows `s3cret`.
+/// A run that is served, which may be changed by who knows `s3cret-token`.
 fn shop() -> Served {
-    Served::shop(&["--set", "monitoring.token=s3cret"])
+    Served::shop(&["--set", "monitoring.token=s3cret-token"])
 }
 
 /// How often it is looked at the screen until the test has failed: a look takes some milliseconds.
@@ -116,7 +116,7 @@ fn up(screen: &str) -> Option<&str> {
 #[test]
 fn the_screen_moves_and_keys_pause_speed_up_and_stop_the_run() {
     let shop = shop();
-    let Some(terminal) = Terminal::start((80, 24), "s3cret", &shop.address) else {
+    let Some(terminal) = Terminal::start((80, 24), "s3cret-token", &shop.address) else {
         shop.stop().exits(0);
         return;
     };

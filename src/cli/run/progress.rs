@@ -17,8 +17,6 @@ use crate::cli::{LogFormat, log};
 const LINE_INTERVAL: Duration = Duration::from_millis(200);
 /// Over how many changes of the line the rate is taken: events come in bursts.
 const LOOKS: usize = 15;
-/// The log says something no more often than that, whatever the spec says.
-const LOG_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// How many sinks have room in the line.
 const SINKS_SHOWN: usize = 4;
 
@@ -83,7 +81,7 @@ impl Drop for Line {
 }
 
 async fn show_in_log(monitor: &Monitor, interval: Duration) {
-    let mut ticks = tokio::time::interval(interval.max(LOG_INTERVAL_MIN));
+    let mut ticks = tokio::time::interval(interval);
     // The first tick is at once, when there is nothing to say yet.
     ticks.tick().await;
     let mut last = monitor.statistics();

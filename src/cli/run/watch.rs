@@ -1,6 +1,7 @@
 //! `--watch`: the pipeline is loaded again whenever a file of it changes; a wrong one does not take
 //! the place of the one that runs.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::control::{Control, Phase};
@@ -13,7 +14,7 @@ use super::export::Export;
 use super::report_file::ReportFile;
 use super::{RunArguments, cannot_start, drive, heed, load, prepare, tell};
 use crate::cli::watched_files::Files;
-use crate::cli::{CommandResult, Exit, OutputArguments, terminal};
+use crate::cli::{CommandError, CommandResult, Exit, OutputArguments, terminal};
 
 /// Runs until a signal ends it, whatever the files become meanwhile.
 pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> CommandResult {
@@ -25,8 +26,10 @@ pub(super) fn run(arguments: &RunArguments, output: &OutputArguments) -> Command
     let hand_over = HandOver::new();
     let threads = Threads::new().map_err(cannot_start)?;
     let (stages, files) = (threads.stages().clone(), Files::default());
-    let mut watch = Watch { arguments, output, hand_over, stages, files, changed: vec![] };
+    let (served_at, changed) = (None, vec![]);
+    let mut watch = Watch { arguments, output, hand_over, stages, files, served_at, changed };
     let first = watch.load()?;
+    first.listen().map_err(CommandError::Failed)?;
     let (report, engine) = threads.block_on(watch.runs(first))?;
     if let Some(file) = report_file {
         file.write(&report)?;
@@ -42,6 +45,8 @@ struct Watch<'a> {
     /// Where the stages of a version run.
     stages: Handle,
     files: Files,
+    /// Where the version that runs is served.
+    served_at: Option<SocketAddr>,
     /// Files that were changed since the version that runs was loaded.
     changed: Vec<PathBuf>,
 }
@@ -107,6 +112,7 @@ impl Watch<'_> {
         let control = Control::new();
         let export = Export::start(engine)?;
         let run = prepare(engine, control.clone(), &self.stages)?;
+        self.served_at = run.monitor().address();
         let checkpoints = run.checkpoints();
         let is_kept = !self.hand_over.is_of(engine);
         let relay = async {
@@ -146,15 +152,16 @@ impl Watch<'_> {
                     self.changed.push(file);
                 }
             }
-            match self.load() {
-                Ok(engine) => {
-                    let files = std::mem::take(&mut self.changed);
-                    let is_same = engine.changes_since(before.plan(), &files).is_empty();
-                    if !is_running || !is_same {
-                        return Next { engine, files };
-                    }
-                    self.say("nothing has changed that matters, and the run goes on");
-                }
+            let engine = self.load();
+            let is_same =
+                |engine: &Engine| engine.changes_since(before.plan(), &self.changed).is_empty();
+            if is_running && engine.as_ref().is_ok_and(is_same) {
+                self.changed.clear();
+                self.say("nothing has changed that matters, and the run goes on");
+                continue;
+            }
+            match engine.and_then(|engine| self.with_address(engine, is_running)) {
+                Ok(engine) => return Next { engine, files: std::mem::take(&mut self.changed) },
                 Err(problems) => {
                     terminal::report(&problems);
                     if is_running {
@@ -163,6 +170,18 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    /// Takes the address of a version before the one that runs ends for it. The port at which that
+    /// one is served is free only then.
+    fn with_address(&self, engine: Engine, is_running: bool) -> Result<Engine, Problems> {
+        let address = engine.plan().spec.monitoring.http.as_deref();
+        let port = address.and_then(|address| address.rsplit_once(':')?.1.parse().ok());
+        let own = self.served_at.filter(|_| is_running).map(|address| address.port());
+        if own.is_none() || own != port {
+            engine.listen()?;
+        }
+        Ok(engine)
     }
 
     /// The pipeline as the files are now, which are watched from now on.

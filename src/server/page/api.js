@@ -33,10 +33,33 @@ export async function post(path, token, body) {
 // Figures come once a second, so this long without any is a lost connection, too.
 const SILENCE_MS = 2500;
 const AGAIN_MS = 1000;
+// A run that has ended may have a successor, as with `--watch`: it is looked for so often, and then
+// whenever somebody comes back to the page.
+const KNOCK_MS = 2000;
+const KNOCKS = 15;
+
+const passed = (ms) => new Promise((done) => setTimeout(done, ms));
+const attention = () => new Promise((done) => window.addEventListener("focus", done, { once: true }));
+
+/**
+ * Whether an engine answers. Browsers write each request that fails to the console, whatever a script
+ * does about it; not so a frame that stays without its content, which no script can look into then.
+ */
+async function isThere() {
+  const frame = document.createElement("iframe");
+  frame.hidden = true;
+  frame.src = "/live";
+  const loaded = new Promise((done) => frame.addEventListener("load", done, { once: true }));
+  document.body.append(frame);
+  await Promise.race([loaded, passed(KNOCK_MS)]);
+  const answers = frame.contentDocument?.contentType === "application/json";
+  frame.remove();
+  return answers;
+}
 
 /**
  * Follows the run. `opened` is called for each new connection, `stats` for each message, `lost` when
- * there is no connection, `ended` when the run has ended, after which nothing more is asked.
+ * there is no connection, `ended` when the run has ended, after which another one is waited for.
  */
 export function follow({ opened, stats, lost, ended }) {
   let source = null;
@@ -49,7 +72,7 @@ export function follow({ opened, stats, lost, ended }) {
     lost();
     again ??= setTimeout(connect, AGAIN_MS);
   };
-  const watch = setInterval(() => {
+  setInterval(() => {
     if (source && !document.hidden && performance.now() - heard > SILENCE_MS) drop();
   }, 250);
 
@@ -63,12 +86,19 @@ export function follow({ opened, stats, lost, ended }) {
       stats(JSON.parse(message.data));
     });
     source.addEventListener("end", () => {
-      clearInterval(watch);
       source.close();
       source = null;
       ended();
+      seek();
     });
     source.addEventListener("error", drop);
+  }
+
+  async function seek() {
+    for (let left = KNOCKS; ; left--) {
+      await (left > 0 ? passed(KNOCK_MS) : attention());
+      if (await isThere()) return connect();
+    }
   }
   connect();
 }

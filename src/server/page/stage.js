@@ -32,7 +32,7 @@ function buildAll() {
   rows = new Map(state.graph.stages.map(({ stage, kind }) => {
     const name = html("button", { type: "button", class: "link", onclick: () => set({ selected: stage }) }, stage);
     const cells = { rate: html("td", { class: "figure" }), inside: html("td", { class: "figure" }), word: html("td") };
-    const row = html("tr", {}, html("th", { scope: "row", class: `kind kind-${kind}` }, name), cells.rate, cells.inside, cells.word);
+    const row = html("tr", {}, html("th", { scope: "row", class: `kind kind-${kind}`, title: stage }, name), cells.rate, cells.inside, cells.word);
     return [stage, { ...cells, row }];
   }));
   const head = ["Stage", "Events/s", "Inside", "State"].map((text, i) => html("th", { scope: "col", class: i === 1 || i === 2 ? "figure" : null }, text));

@@ -135,6 +135,29 @@ fn a_wrong_version_is_told_and_the_right_one_goes_on() {
 }
 
 #[test]
+fn an_address_that_another_has_does_not_end_the_run_that_goes_on() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let served = |address: &str| format!("monitoring: {{ http: '{address}' }}\n{SPEC}");
+    let mut watched = Watched::start(&[], &served("127.0.0.1:0"));
+    watched.until(|event| number(event) == 3);
+    watched.running.write("a.yaml", &served(&address));
+    watched.running.wait_for(&format!("cannot listen at `{address}`"));
+    watched.running.wait_for("a.yaml: the run goes on with what was right before");
+    let last = watched.until(|event| number(event) >= 6).last().map(number);
+    drop(taken);
+    watched.running.write("mark.rhai", &mark(60));
+    watched.running.wait_for(&format!("the live page is at http://{address}/"));
+    let events = watched.until(|event| event["payload"]["mark"] == 60);
+    assert!(events.last().map(number) > last, "the count goes on");
+    // The port that is its own is no reason to stay with what was before.
+    watched.running.write("mark.rhai", &mark(61));
+    watched.running.wait_for(&format!("the live page is at http://{address}/"));
+    watched.until(|event| event["payload"]["mark"] == 61);
+    watched.stop().1.exits(0);
+}
+
+#[test]
 fn another_source_begins_again() {
     let mut watched = Watched::start(&["-v"], SPEC);
     let first = watched.next().unwrap();
