@@ -95,11 +95,11 @@ impl AuditLog {
 impl Observer for AuditLog {
     fn attempted(&self, attempt: &Attempt<'_>) {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let (Some(lines), Some(line)) = (lines, self.line(attempt)) {
-            if let Err(TrySendError::Full(line)) = lines.try_send(line) {
-                // It has a reader until the run has ended.
-                let _ = waiting(|| lines.send(line));
-            }
+        if let (Some(lines), Some(line)) = (lines, self.line(attempt))
+            && let Err(TrySendError::Full(line)) = lines.try_send(line)
+        {
+            // It has a reader until the run has ended.
+            let _ = waiting(|| lines.send(line));
         }
     }
 

@@ -27,7 +27,7 @@ impl Sink for Distant {
     async fn reach(&self) -> Result<(), StageError> {
         self.looks.lock().unwrap().push(self.began.elapsed());
         if self.hangs {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         if self.began.elapsed() < self.there_at {
             return Err(StageError("nobody listens".to_owned()));
