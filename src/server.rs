@@ -18,6 +18,7 @@ mod metrics;
 mod page;
 mod recent;
 mod tap;
+mod turns;
 mod views;
 
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -33,7 +35,7 @@ use axum::{Json, Router, middleware};
 use futures::{Stream, StreamExt};
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 
 use crate::control::{Control, Phase};
@@ -44,7 +46,6 @@ use crate::runtime::Monitor;
 use crate::security::Refusals;
 use crate::spec::Secret;
 
-use connections::Connections;
 use failures::Failures;
 use metrics::EventTypes;
 use recent::Recent;
@@ -55,6 +56,10 @@ pub use listener::Listener;
 
 /// How long connections have to take in the last word of a run.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// How many threads work at what takes longer: a tap's condition, and each of three ways to search
+/// what is held, all of which have a permit for one of each.
+const WORKERS: usize = 4;
 
 /// What will be served of a run that has not begun.
 pub struct Server {
@@ -113,9 +118,45 @@ impl Server {
         observers.push(self.failures.clone());
     }
 
-    /// Serves until the run has ended, and everyone was told.
+    /// Serves until the run has ended, and everyone was told; or until nobody waits for that any
+    /// more. It has a thread of its own, so that nothing that is asked holds up what the waiting
+    /// thread keeps: signals, checkpoints, deadlines.
     pub async fn serve(self, monitor: Monitor, control: Control) {
+        let (mut waits, ended) = oneshot::channel::<()>();
+        let serve = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(WORKERS)
+                .thread_name("http-work")
+                .build();
+            match runtime {
+                Ok(runtime) => {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = self.serve_here(monitor, control) => {}
+                            () = waits.closed() => {}
+                        }
+                    });
+                    // What still works for somebody works for nobody.
+                    runtime.shutdown_background();
+                }
+                Err(error) => tracing::error!("cannot serve the live page: {error}"),
+            }
+            drop(waits);
+        };
+        match std::thread::Builder::new().name("http".to_owned()).spawn(serve) {
+            // The thread drops its end and says nothing.
+            Ok(_) => _ = ended.await,
+            Err(error) => tracing::error!("cannot serve the live page: {error}"),
+        }
+    }
+
+    async fn serve_here(self, monitor: Monitor, control: Control) {
         let Self { listener, address, graph, token, recent, failures } = self;
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!("cannot serve the live page: {error}"),
+        };
         let page = match token.as_ref().filter(|token| token.is_shown()) {
             Some(token) => format!("http://{address}/#token={}", token.reveal()),
             None => format!("http://{address}/"),
@@ -134,24 +175,17 @@ impl Server {
             live: watch::Sender::new("".into()),
             ended: watch::Sender::new(false),
         });
-        let listener = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => Connections::new(listener),
-            Err(error) => return tracing::error!("cannot serve the live page: {error}"),
-        };
-        let (router, run) = (router(served.clone()), served.clone());
+        let mut ended = served.ended.subscribe();
         let over = async move {
-            // The sender is the run's own, so waiting cannot fail.
-            let _ = run.ended.subscribe().wait_for(|ended| *ended).await;
+            // Where the sender is gone the run is, too.
+            let _ = ended.wait_for(|ended| *ended).await;
         };
-        let serving = axum::serve(listener, router).with_graceful_shutdown(over);
         let late = async {
             served.tell().await;
             tokio::time::sleep(LINGER).await;
         };
         tokio::select! {
-            served = serving.into_future() => if let Err(error) = served {
-                tracing::error!("the live page is not served any more: {error}");
-            },
+            () = connections::serve(listener, router(served.clone()), over) => {}
             () = late => {}
         }
     }
@@ -162,10 +196,7 @@ fn router(run: Arc<Served>) -> Router {
     let routes = endpoints.fold(Router::new(), |router, it| router.route(it.path, it.handler));
     routes
         .merge(page::routes())
-        .fallback(async || {
-            let help = "the page is at `/`, and `/openapi.json` says what else there is";
-            refusal(StatusCode::NOT_FOUND, "there is no such page", help)
-        })
+        .fallback(async || no_such_page())
         .method_not_allowed_fallback(async || {
             let help = "what looks is asked with GET, what changes something with POST";
             refusal(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here", help)
@@ -186,6 +217,16 @@ async fn without_store(mut response: Response) -> Response {
 /// An answer to what cannot be done.
 fn refusal(status: StatusCode, error: impl Into<String>, help: impl Into<String>) -> Response {
     (status, Json(Refused { error: error.into(), help: help.into() })).into_response()
+}
+
+fn no_such_page() -> Response {
+    let help = "the page is at `/`, and `/openapi.json` says what else there is";
+    refusal(StatusCode::NOT_FOUND, "there is no such page", help)
+}
+
+/// What stands in a path for a name is no text.
+fn no_name(error: &PathRejection) -> Response {
+    refusal(StatusCode::BAD_REQUEST, error.body_text(), "write it in UTF-8, percent-encoded")
 }
 
 async fn live() -> Json<Alive> {

@@ -124,7 +124,8 @@ async fn next(lines: &mut Lines) -> Result<Option<Vec<u8>>, RemoteError> {
             tell(&next[last..]);
             next.truncate(last);
         }
-        if !next.is_empty() {
+        // An empty line only asks whether anybody listens.
+        if next.iter().any(|byte| *byte != b'\n') {
             return Ok(Some(next));
         }
     }

@@ -51,16 +51,3 @@ pub(super) struct Receipt {
     /// When a source gave out the oldest of its events, where that is known.
     pub(super) emitted: Option<Instant>,
 }
-
-/// How many events of a batch are looked at to tell how large it is.
-const MEASURED_EVENTS: usize = 16;
-
-/// About how many bytes of memory an event of this batch takes up: the mean of up to 16 that are
-/// spread evenly over it, so that the cost is that of a batch and not of its events.
-pub(super) fn bytes_per_event(batch: &Batch) -> u64 {
-    let step = batch.len().div_ceil(MEASURED_EVENTS).max(1);
-    let measured = batch.events().iter().step_by(step);
-    let (count, bytes) =
-        measured.fold((0, 0), |(count, bytes), event| (count + 1, bytes + event.memory_bytes()));
-    (bytes / count.max(1)) as u64
-}

@@ -7,7 +7,7 @@ use std::task::Poll;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::buffer::{Buffer, Held, Receipt, bytes_per_event};
+use super::buffer::{Buffer, Held, Receipt};
 use crate::event::Batch;
 use crate::monitor::Account;
 use crate::spec::{BufferSettings, WhenBufferFull};
@@ -116,7 +116,7 @@ fn size(held: &Held) -> (u64, u64) {
 #[async_trait]
 impl Buffer for MemoryBuffer {
     async fn put(&self, batch: Batch) {
-        let (bytes_per_event, emitted) = (bytes_per_event(&batch), batch.emitted());
+        let (bytes_per_event, emitted) = (batch.bytes_per_event(), batch.emitted());
         let receipt = Receipt { number: 0, bytes_per_event, emitted };
         let mut held = Held { batch, receipt };
         while let Err(refused) = self.try_put(held) {

@@ -9,6 +9,9 @@ use super::{Event, Timestamp, Token, TokenIndex};
 /// How many events a batch holds where nothing else is asked for.
 pub const BATCH_EVENTS: usize = 256;
 
+/// How many events of a batch are looked at to tell how large it is.
+const MEASURED_EVENTS: usize = 16;
+
 /// Some events of one edge of the graph, in order.
 ///
 /// Cloning is cheap: copies share the events until one of them is changed. A batch may be empty;
@@ -75,6 +78,16 @@ impl Batch {
     /// Whether there is nothing but a watermark.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// About how many bytes of memory an event of this batch takes up: the mean of up to 16 that are
+    /// spread evenly over it, so that the cost is that of a batch and not of its events.
+    pub fn bytes_per_event(&self) -> u64 {
+        let step = self.len().div_ceil(MEASURED_EVENTS).max(1);
+        let measured = self.events().iter().step_by(step);
+        let (count, bytes) = measured
+            .fold((0, 0), |(count, bytes), event| (count + 1, bytes + event.memory_bytes()));
+        (bytes / count.max(1)) as u64
     }
 
     /// The token that covers an event of this batch.

@@ -69,6 +69,11 @@ pub(super) async fn check(
 
 fn refused(run: &Served, request: &Request) -> Option<Response> {
     let headers = request.headers();
+    if [HOST, ORIGIN].iter().any(|name| headers.get_all(name).iter().nth(1).is_some()) {
+        // Whoever passed it on may have looked at the other one.
+        let error = "the request has `Host` or `Origin` more than once";
+        return Some(refusal(StatusCode::BAD_REQUEST, error, "send each of them once"));
+    }
     if !run.is_open && !is_local(headers) {
         // A page of another site may lead its name to this machine.
         let error = "this is served to this machine only, under a name or address of its own";

@@ -2,10 +2,11 @@
 //! came from and led to.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response, sse};
@@ -15,7 +16,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use tokio_stream::wrappers::IntervalStream;
 
-use super::{Run, Served, connections, refusal, server_sent};
+use super::turns::Turns;
+use super::{Run, Served, connections, no_name, refusal, server_sent};
 use crate::event::{Event, Text};
 use crate::problem::did_you_mean;
 
@@ -118,41 +120,62 @@ pub(super) async fn stream(State(run): Run, asked: Asked) -> Result<impl IntoRes
     let looks = Duration::from_secs(1).div_duration_f64(LOOK_INTERVAL) as usize;
     let in_a_look = a_second.div_ceil(looks);
     let ended = run.ended.subscribe();
-    let mut newest: HashMap<String, u64> =
-        run.recent.stages().iter().map(|stage| (stage.stage.clone(), stage.newest())).collect();
-    let events = IntervalStream::new(tokio::time::interval(LOOK_INTERVAL)).flat_map(move |_| {
+    let newest = run.recent.stages().iter().map(|stage| stage.newest()).collect();
+    let look = Arc::new(Mutex::new(Look { run, wanted, in_a_look, newest }));
+    let events = IntervalStream::new(tokio::time::interval(LOOK_INTERVAL)).then(move |_| {
+        static TURNS: Turns = Turns::new();
+        let look = Arc::clone(&look);
+        let work = move || look.lock().unwrap_or_else(PoisonError::into_inner).new_events();
+        async move { futures::stream::iter(TURNS.take(work).await.unwrap_or_default()) }
+    });
+    let events = events.flatten();
+    Ok(server_sent(events, futures::stream::empty(), ended, place))
+}
+
+/// How far a stream has looked.
+struct Look {
+    run: Arc<Served>,
+    wanted: Wanted,
+    in_a_look: usize,
+    /// The number of the newest batch of each stage.
+    newest: Vec<u64>,
+}
+
+impl Look {
+    /// Of those since the last look, the newest that fit.
+    fn new_events(&mut self) -> Vec<sse::Event> {
+        let Self { run, wanted, in_a_look, newest } = self;
         let mut found = Vec::new();
-        for stage in run.recent.stages() {
+        for (stage, newest) in run.recent.stages().iter().zip(newest) {
             if wanted.stage.as_ref().is_some_and(|wanted| *wanted != stage.stage) {
                 continue;
             }
-            let batches = stage.after(newest.get(&stage.stage).copied().unwrap_or_default());
+            let batches = stage.after(*newest);
             if let Some(last) = batches.last() {
-                newest.insert(stage.stage.clone(), last.number);
+                *newest = last.number;
             }
             for batch in &batches {
                 let fitting = batch.events().iter().filter(|event| wanted.fits(event));
                 let seen = |event| Seen { stage: &stage.stage, at: batch.at, event }.shown();
-                found.extend(fitting.take(in_a_look).map(seen));
+                found.extend(fitting.take(*in_a_look).map(seen));
             }
         }
         // The newest of all stages are of most interest.
         found.sort_by_key(|shown| shown.seen);
-        found.drain(..found.len().saturating_sub(in_a_look));
-        let events = found.into_iter().filter_map(|shown| {
-            Some(sse::Event::default().data(serde_json::to_string(&shown).ok()?))
-        });
-        futures::stream::iter(events.collect::<Vec<_>>())
-    });
-    Ok(server_sent(events, futures::stream::empty(), ended, place))
+        found.drain(..found.len().saturating_sub(*in_a_look));
+        let told = |shown| Some(sse::Event::default().data(serde_json::to_string(&shown).ok()?));
+        found.into_iter().filter_map(told).collect()
+    }
 }
 
 /// What is still held of what went through, the newest first.
-pub(super) async fn recent(State(run): Run, asked: Asked) -> Response {
-    let wanted = match wanted(&run, asked) {
-        Ok(wanted) => wanted,
-        Err(refusal) => return refusal,
-    };
+pub(super) async fn recent(State(run): Run, asked: Asked) -> Result<Json<Recent>, Response> {
+    static TURNS: Turns = Turns::new();
+    let wanted = wanted(&run, asked)?;
+    TURNS.take(move || Json(found(&run, &wanted))).await
+}
+
+fn found(run: &Served, wanted: &Wanted) -> Recent {
     let limit = wanted.limit.unwrap_or(SHOWN).min(SHOWN_MAX);
     let (mut found, mut kept, mut of) = (Vec::new(), 0, 0);
     for stage in run.recent.stages() {
@@ -174,7 +197,7 @@ pub(super) async fn recent(State(run): Run, asked: Asked) -> Response {
     }
     found.sort_by_key(|shown| std::cmp::Reverse(shown.seen));
     found.truncate(limit);
-    Json(Recent { events: found, kept, of }).into_response()
+    Recent { events: found, kept, of }
 }
 
 /// Events that went through lately.
@@ -203,7 +226,19 @@ pub(super) struct Chain {
 }
 
 /// The chain of an event, as far as it is held: what happened before anybody looks is sampled.
-pub(super) async fn chain(State(run): Run, Path(trace_id): Path<String>) -> Response {
+pub(super) async fn chain(
+    State(run): Run,
+    trace_id: Result<Path<String>, PathRejection>,
+) -> Result<(StatusCode, Json<Chain>), Response> {
+    static TURNS: Turns = Turns::new();
+    let Path(trace_id) = trace_id.map_err(|error| no_name(&error))?;
+    let chain = TURNS.take(move || chain_of(&run, trace_id)).await?;
+    let is_known = chain.event.is_some() || !chain.children.is_empty();
+    let status = if is_known { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    Ok((status, Json(chain)))
+}
+
+fn chain_of(run: &Served, trace_id: String) -> Chain {
     let stages: Vec<_> = run.recent.stages().iter().map(|it| (it, it.after(0))).collect();
     // An event is seen at several stages; the last of them shows it as it became.
     let mut by_id: HashMap<&Text, Seen<'_>> = HashMap::new();
@@ -243,7 +278,7 @@ pub(super) async fn chain(State(run): Run, Path(trace_id): Path<String>) -> Resp
     let holds = |batches: &[super::recent::KeptBatch]| {
         batches.iter().any(|batch| batch.events().iter().any(|event| event.trace_id == id))
     };
-    let chain = Chain {
+    Chain {
         event: event.as_ref().map(Seen::shown),
         parents: parents.iter().map(Seen::shown).collect(),
         children: children.into_iter().map(Seen::shown).collect(),
@@ -254,8 +289,5 @@ pub(super) async fn chain(State(run): Run, Path(trace_id): Path<String>) -> Resp
             .map(|(stage, _)| stage.stage.clone())
             .collect(),
         trace_id,
-    };
-    let is_known = chain.event.is_some() || !chain.children.is_empty();
-    let status = if is_known { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    (status, Json(chain)).into_response()
+    }
 }

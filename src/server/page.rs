@@ -7,6 +7,7 @@ mod tests;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -67,19 +68,19 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/", get(|headers: HeaderMap| async move { answer("index.html", &headers) }))
         .route(
             "/page/{name}",
-            get(|Path(name): Path<String>, headers: HeaderMap| async move {
-                answer(&name, &headers)
+            get(|name: Result<Path<String>, PathRejection>, headers: HeaderMap| async move {
+                // What is no text names no file, either.
+                answer(name.as_ref().map_or("", |Path(name)| name), &headers)
             }),
         )
 }
 
 /// A file as an answer: 304 where the browser has it already, 404 where there is none.
 fn answer(name: &str, asked: &HeaderMap) -> Response {
-    let mut response = Response::default();
     let Some(file) = FILES.iter().find(|file| file.name == name) else {
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        return response;
+        return super::no_such_page();
     };
+    let mut response = Response::default();
     let tag = file.tag();
     if asked.get_all(IF_NONE_MATCH).iter().any(|known| known.as_bytes() == tag.as_bytes()) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -22,8 +22,11 @@ const EVENTS_MAX: usize = 24_000;
 /// How many of them a stage has at least.
 const EVENTS_MIN: usize = 1000;
 
+/// About how many bytes of memory they take up at most.
+const BYTES_MAX: u64 = 32 * 1024 * 1024;
+
 /// How many batches wait for who follows a stage; who is further behind misses some.
-const FOLLOWED_BATCHES: usize = 64;
+const FOLLOWED_BATCHES: usize = 16;
 
 /// The events of all stages.
 pub(super) struct Recent {
@@ -40,6 +43,7 @@ pub(super) struct StageRecent {
     seen: AtomicU64,
     kept: Mutex<Kept>,
     events_max: usize,
+    bytes_max: u64,
     followed: Followed,
 }
 
@@ -47,6 +51,8 @@ pub(super) struct StageRecent {
 struct Kept {
     batches: VecDeque<KeptBatch>,
     events: usize,
+    /// About how many bytes of memory they take up.
+    bytes: u64,
     /// How many batches there have been.
     number: u64,
 }
@@ -58,6 +64,7 @@ pub(super) struct KeptBatch {
     pub(super) number: u64,
     /// When, in milliseconds since 1970.
     pub(super) at: i64,
+    bytes: u64,
     batch: Batch,
 }
 
@@ -92,7 +99,9 @@ pub(super) struct Follower {
 
 impl Recent {
     pub(super) fn new(plan: &Plan) -> Self {
-        let events_max = (EVENTS_MAX / plan.stages.len().max(1)).max(EVENTS_MIN);
+        let count = plan.stages.len().max(1);
+        let events_max = (EVENTS_MAX / count).max(EVENTS_MIN);
+        let bytes_max = BYTES_MAX / count as u64;
         let stages = plan.stages.iter().map(|stage| {
             Arc::new(StageRecent {
                 stage: stage.name.clone(),
@@ -101,6 +110,7 @@ impl Recent {
                 seen: AtomicU64::new(0),
                 kept: Mutex::default(),
                 events_max,
+                bytes_max,
                 followed: Followed {
                     batches: broadcast::Sender::new(FOLLOWED_BATCHES),
                     followers: AtomicUsize::new(0),
@@ -146,14 +156,22 @@ impl StageRecent {
             return;
         }
         self.budget.fetch_sub(batch.len() as i64, Relaxed);
+        let bytes = batch.bytes_per_event() * batch.len() as u64;
+        if bytes > self.bytes_max {
+            return;
+        }
         let mut kept = self.kept();
         kept.number += 1;
         kept.events += batch.len();
+        kept.bytes += bytes;
         let (number, at) = (kept.number, wall_now().as_millis());
-        kept.batches.push_back(KeptBatch { number, at, batch: batch.without_tokens() });
-        while kept.events > self.events_max && kept.batches.len() > 1 {
-            let oldest = kept.batches.pop_front();
-            kept.events -= oldest.map_or(0, |oldest| oldest.batch.len());
+        kept.batches.push_back(KeptBatch { number, at, bytes, batch: batch.without_tokens() });
+        while (kept.events > self.events_max || kept.bytes > self.bytes_max)
+            && kept.batches.len() > 1
+        {
+            let Some(oldest) = kept.batches.pop_front() else { break };
+            kept.events -= oldest.batch.len();
+            kept.bytes -= oldest.bytes;
         }
     }
 

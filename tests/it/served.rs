@@ -190,6 +190,15 @@ fn what_is_asked_wrongly_is_refused_with_a_remedy() {
     let (status, answer) = shop.json("/chain/TR_0_00000");
     assert_eq!((status, &answer["event"]), (404, &Value::Null));
     assert_eq!(shop.ask("DELETE /stats", "", "").0, 403, "a change needs a token");
+    for path in ["/chain/%ff", "/tap/%ff"] {
+        let (status, answer) = shop.json(path);
+        assert_eq!(status, 400, "{path}");
+        assert!(answer["help"].as_str().unwrap().contains("UTF-8"), "{answer}");
+    }
+    for path in ["/page/nope", "/page/%ff"] {
+        let (status, answer) = shop.json(path);
+        assert_eq!((status, &answer["error"]), (404, &"there is no such page".into()));
+    }
     shop.stop().exits(0);
 }
 
@@ -261,8 +270,16 @@ fn only_who_knows_the_token_may_pause_resume_speed_up_and_stop() {
     }
 
     let (status, answer) = shop.post("/speed", "s3cret-token", r#"{"speed": 0}"#);
-    assert_eq!((status, &answer["error"]), (400, &"a speed is a number above 0".into()));
+    assert_eq!((status, &answer["error"]), (400, &"a speed is a number above 0, and at most 10 000 000".into()));
     assert_eq!(shop.post("/speed", "s3cret-token", "fast").0, 400);
+    let (status, answer) = shop.post("/speed", "s3cret-token", r#"{"speed": []}"#);
+    assert_eq!(
+        (status, &answer["error"]),
+        (400, &"it names no speed: `speed` is no number".into())
+    );
+    let large = " ".repeat(2 * 1024 * 1024 + 1);
+    let (status, answer) = shop.post("/speed", "s3cret-token", &large);
+    assert!(status == 413 && answer["help"].is_string(), "{answer}");
     let (status, state) = shop.post("/speed", "s3cret-token", r#"{"speed": 600}"#);
     assert_eq!((status, &state["speed"], &state["phase"]), (202, &600.0.into(), &"paused".into()));
     assert_eq!(shop.post("/resume", "s3cret-token", "").1["phase"], "running");
@@ -305,6 +322,9 @@ fn without_a_token_nothing_can_be_changed_and_other_sites_see_nothing() {
     assert_eq!(status, 403);
     assert!(answer["help"].as_str().unwrap().contains("monitoring.token"), "{answer}");
     assert_eq!(shop.ask("GET /stats", "host: evil.example\r\n", "").0, 403);
+    let twice = format!("host: {}\r\nhost: evil.example\r\n", shop.address);
+    let (status, _, answer) = shop.ask("GET /stats", &twice, "");
+    assert!(status == 400 && answer.contains("send each of them once"), "{answer}");
     let origin = "origin: https://evil.example\r\n";
     assert_eq!(shop.ask("GET /stats", origin, "").0, 403);
     let (status, head, _) = shop.ask("GET /stats", "", "");

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -152,6 +153,43 @@ fn where_no_engine_is_the_remedy_is_said() {
     let failed = Test::new(&["tap", &address, "stores"]).run().exits(1);
     failed.says(&format!("error: what answers at `http://{address}` is no engine"));
     answers.join().unwrap();
+}
+
+#[test]
+fn taps_whose_conditions_take_long_hold_nothing_else_up() {
+    let array = format!("[{}]", ["1"; 100].join(","));
+    let mut evil = "true".to_owned();
+    for name in ["a", "b", "c"] {
+        evil = format!("{array}.all(|{name}| {evil})");
+    }
+    let path: String = format!("/tap/stores?where={evil}&limit=1000000")
+        .chars()
+        .map(|letter| match letter {
+            ' ' => "%20".to_owned(),
+            '|' => "%7C".to_owned(),
+            _ => letter.to_string(),
+        })
+        .collect();
+    let spec = SHOP.replace("speed: 60", "speed: 600");
+    let shop = Served::start(Test::new(&["run", "-", "--http", "127.0.0.1:0"]).stdin(&spec));
+    let mut taps: Vec<_> = (0..20).map(|_| shop.connect(&format!("GET {path}"), "", "")).collect();
+    for tap in &mut taps {
+        let mut head = String::new();
+        tap.read_line(&mut head).unwrap();
+        assert!(head.contains("200"), "{head}");
+    }
+    let seen = |live: &Value| live["totals"]["events_generated"].as_u64().unwrap();
+    let before = seen(&shop.wait_until(|live| seen(live) > 0));
+    shop.wait_until(|live| seen(live) > before + 2000);
+    let asked = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(shop.get("/live")["live"], true);
+    }
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    shop.running.signal("TERM");
+    let told = Instant::now();
+    shop.end().exits(0).says("the accounts add up");
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
 }
 
 #[test]
