@@ -118,10 +118,10 @@ pub(super) async fn stream(State(run): Run, asked: Asked) -> Result<impl IntoRes
     let place = connections::stream()?;
     let a_second = wanted.limit.unwrap_or(STREAMED).min(STREAMED_MAX);
     let looks = Duration::from_secs(1).div_duration_f64(LOOK_INTERVAL) as usize;
-    let in_a_look = a_second.div_ceil(looks);
+    let at_a_time = a_second.div_ceil(looks);
     let ended = run.ended.subscribe();
     let newest = run.recent.stages().iter().map(|stage| stage.newest()).collect();
-    let look = Arc::new(Mutex::new(Look { run, wanted, in_a_look, newest }));
+    let look = Arc::new(Mutex::new(Look { run, wanted, at_a_time, newest }));
     let events = IntervalStream::new(tokio::time::interval(LOOK_INTERVAL)).then(move |_| {
         static TURNS: Turns = Turns::new();
         let look = Arc::clone(&look);
@@ -136,7 +136,7 @@ pub(super) async fn stream(State(run): Run, asked: Asked) -> Result<impl IntoRes
 struct Look {
     run: Arc<Served>,
     wanted: Wanted,
-    in_a_look: usize,
+    at_a_time: usize,
     /// The number of the newest batch of each stage.
     newest: Vec<u64>,
 }
@@ -144,7 +144,7 @@ struct Look {
 impl Look {
     /// Of those since the last look, the newest that fit.
     fn new_events(&mut self) -> Vec<sse::Event> {
-        let Self { run, wanted, in_a_look, newest } = self;
+        let Self { run, wanted, at_a_time, newest } = self;
         let mut found = Vec::new();
         for (stage, newest) in run.recent.stages().iter().zip(newest) {
             if wanted.stage.as_ref().is_some_and(|wanted| *wanted != stage.stage) {
@@ -157,12 +157,12 @@ impl Look {
             for batch in &batches {
                 let fitting = batch.events().iter().filter(|event| wanted.fits(event));
                 let seen = |event| Seen { stage: &stage.stage, at: batch.at, event }.shown();
-                found.extend(fitting.take(*in_a_look).map(seen));
+                found.extend(fitting.take(*at_a_time).map(seen));
             }
         }
         // The newest of all stages are of most interest.
         found.sort_by_key(|shown| shown.seen);
-        found.drain(..found.len().saturating_sub(*in_a_look));
+        found.drain(..found.len().saturating_sub(*at_a_time));
         let told = |shown| Some(sse::Event::default().data(serde_json::to_string(&shown).ok()?));
         found.into_iter().filter_map(told).collect()
     }

@@ -270,7 +270,10 @@ fn only_who_knows_the_token_may_pause_resume_speed_up_and_stop() {
     }
 
     let (status, answer) = shop.post("/speed", "s3cret-token", r#"{"speed": 0}"#);
-    assert_eq!((status, &answer["error"]), (400, &"a speed is a number above 0, and at most 10 000 000".into()));
+    assert_eq!(
+        (status, &answer["error"]),
+        (400, &"a speed is a number above 0, and at most 10 000 000".into())
+    );
     assert_eq!(shop.post("/speed", "s3cret-token", "fast").0, 400);
     let (status, answer) = shop.post("/speed", "s3cret-token", r#"{"speed": []}"#);
     assert_eq!(

@@ -202,7 +202,10 @@ fn one_partition_keeps_the_order_of_keys_in_several_lanes() {
     peer.on_send(SendFault::Reject(Condition::INTERNAL_ERROR), Times::N(7));
     let sink = r#"
     with: { connection_string: "${HUB}", partition_by: id, partition_id: "1" }
-    delivery: { lanes: 4, retry: { initial_backoff_ms: 2, max_backoff_ms: 20 } }
+    delivery:
+      lanes: 4
+      retry: { initial_backoff_ms: 2, max_backoff_ms: 20 }
+      circuit_breaker: { recovery_timeout_ms: 30 }
 "#;
     let outcome = Trial::new(&peer, 2000, sink).run(|_| {});
     assert_eq!(outcome.adds_up(&peer), 0);
