@@ -171,7 +171,7 @@ fn refused_connections_are_waited_for() {
         let peer = Peer::start();
         peer.set(Fault::Refuse);
         let outcome = run(cell, &peer, |running| {
-            running.wait_for("hook");
+            running.wait_for("an attempt failed");
             peer.set(Fault::None);
         });
         outcome.adds_up(cell).has_no_dead_letters(cell).has_no_duplicates(cell);
