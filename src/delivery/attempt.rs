@@ -1,5 +1,7 @@
 //! One attempt to write, and what becomes of each event by what the sink says.
 
+mod answer;
+
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -20,7 +22,9 @@ use crate::failure::Failure;
 use crate::monitor::{Account, Attempt, Fate, PartitionOf, StageSpan};
 use crate::security::{Refusals, SECURITY};
 use crate::spec::{DeliverySettings, OnExhausted};
-use crate::stage::{Outcome, Refusal, Retry, Sink};
+use crate::stage::{Outcome, Refusal, Sink};
+
+use answer::{by_place, hint, is_answer, is_transient, word_for};
 
 /// How long to wait after the first look for the receiver; after each other one twice as long.
 const REACH_PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -443,67 +447,4 @@ impl Attempts {
         self.account.drop_events("sink_closed", left.batch.len());
         self.buffer.settle(left.receipt, left.batch.len());
     }
-}
-
-/// Whether the receiver is there: it took something, or said that it never will.
-fn is_answer(outcome: &Outcome, events: usize) -> bool {
-    match outcome {
-        Outcome::Delivered | Outcome::Closed => true,
-        Outcome::Partly { decided, failed } => is_one_of(*decided, failed),
-        Outcome::Except(failed) => is_one_of(events, failed),
-        Outcome::Refused(refusal) => !is_transient(refusal),
-    }
-}
-
-/// What an attempt came to, in a word.
-fn word_for(outcome: &Outcome, events: usize) -> &'static str {
-    let of = |decided: usize, failed: &[(usize, Refusal)]| match failed {
-        failed if failed.len() < decided => {
-            if failed.is_empty() {
-                "delivered"
-            } else {
-                "partly"
-            }
-        }
-        failed if failed.iter().all(|(_, refusal)| is_transient(refusal)) => "retry",
-        _ => "rejected",
-    };
-    match outcome {
-        Outcome::Delivered => "delivered",
-        Outcome::Except(failed) => of(events, failed),
-        Outcome::Partly { decided, failed } => of(*decided, failed),
-        Outcome::Refused(refusal) if is_transient(refusal) => "retry",
-        Outcome::Refused(_) => "rejected",
-        Outcome::Closed => "closed",
-    }
-}
-
-/// Of so many events, one was taken, or will never be.
-fn is_one_of(events: usize, failed: &[(usize, Refusal)]) -> bool {
-    failed.len() < events || !failed.iter().all(|(_, refusal)| is_transient(refusal))
-}
-
-/// The refusal of each event, where it has one.
-fn by_place(events: usize, failed: &[(usize, Refusal)]) -> Vec<Option<&Refusal>> {
-    let mut refusals = vec![None; events];
-    for (place, refusal) in failed {
-        // A place that is not in the batch says nothing.
-        if let Some(entry) = refusals.get_mut(*place) {
-            *entry = Some(refusal);
-        }
-    }
-    refusals
-}
-
-fn is_transient(refusal: &Refusal) -> bool {
-    refusal.retry != Retry::Never
-}
-
-/// The longest time that the receiver asks for.
-fn hint(refusals: &[Option<&Refusal>]) -> Option<Duration> {
-    let asked = refusals.iter().flatten().filter_map(|refusal| match refusal.retry {
-        Retry::After(wait) => Some(wait),
-        Retry::Later | Retry::Never => None,
-    });
-    asked.max()
 }
